@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// The instruction sets that the fast cast is compiled for, visible so that tests run each of them.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "models/numerics/quantise.h"
+
+namespace oscsim::numerics {
+
+struct CastJob;
+
+struct CastTarget {
+  std::string_view name;
+  void (*cast_rows)(const CastJob& job, std::int64_t first, std::int64_t last);
+};
+
+// Those that this CPU runs, best first; the last is portable.
+std::span<const CastTarget> cast_targets();
+
+QuantisedMatrix quantise_with(const CastTarget& target, FormatId format, MatrixView matrix, const CastOptions& options);
+
+}  // namespace oscsim::numerics

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scalar element formats: what each code means, and how a real number becomes a code. Written for reading; the fast
+// cast (quantise.cpp) gives the same codes.
+//
+// Encoding rounds to nearest, ties to the even code (or away from zero, by switch), and saturates: a finite number
+// never becomes Inf or NaN. The sign of zero is kept.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "models/numerics/format.h"
+
+namespace oscsim::numerics {
+
+// Every NaN output of ours has these bits.
+inline constexpr std::uint32_t kCanonicalNanBits = 0x7FC00000;
+inline constexpr float kCanonicalNan = std::bit_cast<float>(kCanonicalNanBits);
+
+inline float canonical(float value) {
+  return value == value ? value : kCanonicalNan;
+}
+
+// A binary floating-point layout: sign, exponent, mantissa, from the top bit down. Magnitude codes (without the sign)
+// count up through the subnormals, the normals up to `max_code`, and what lies above are Inf and NaN.
+//   exponent field 0:  value = mantissa / 2^mantissa_bits * 2^(1 - bias)            (zero and subnormals)
+//   otherwise:         value = (1 + mantissa / 2^mantissa_bits) * 2^(field - bias)
+struct FloatLayout {
+  int exponent_bits;
+  int mantissa_bits;
+  int bias;
+  std::uint32_t max_code;                 // magnitude code of the largest finite value
+  std::optional<std::uint32_t> inf_code;  // magnitude code
+  std::optional<std::uint32_t> nan_code;  // magnitude code that NaN encodes to
+
+  constexpr int sign_shift() const { return exponent_bits + mantissa_bits; }
+  constexpr std::uint32_t magnitude_mask() const { return (1U << sign_shift()) - 1; }
+  // floor(log2) of the largest finite value: the emax of the MX scale rules.
+  constexpr int max_exponent() const { return static_cast<int>(max_code >> mantissa_bits) - bias; }
+};
+
+// E2M1 (FP4), OCP Microscaling Formats (MX) v1.0, section 5.3.3. 1/2/1 bits, bias 1. Magnitudes 0 .5 1 1.5 2 3 4 6:
+// one subnormal, 0.5; both zeros; no Inf, no NaN. A NaN encodes as zero: the cast marks the block's scale instead.
+inline constexpr FloatLayout kE2m1{
+    .exponent_bits = 2, .mantissa_bits = 1, .bias = 1, .max_code = 0x7, .inf_code = {}, .nan_code = {}};
+
+// E4M3, OCP 8-bit Floating Point (OFP8) v1.0, section 5. 1/4/3 bits, bias 7. Largest 448, smallest normal 2^-6,
+// smallest subnormal 2^-9. No Inf (it saturates); the one NaN magnitude is 1111.111.
+inline constexpr FloatLayout kE4m3{
+    .exponent_bits = 4, .mantissa_bits = 3, .bias = 7, .max_code = 0x7E, .inf_code = {}, .nan_code = 0x7F};
+
+// BF16: the upper half of an IEEE 754 binary32. 1/8/7 bits, bias 127; subnormals, Inf and NaN as in binary32.
+inline constexpr FloatLayout kBf16{
+    .exponent_bits = 8, .mantissa_bits = 7, .bias = 127, .max_code = 0x7F7F, .inf_code = 0x7F80, .nan_code = 0x7FC0};
+
+// FP16: IEEE 754-2019 binary16. 1/5/10 bits, bias 15. Largest 65504, smallest subnormal 2^-24; Inf and NaN.
+inline constexpr FloatLayout kFp16{
+    .exponent_bits = 5, .mantissa_bits = 10, .bias = 15, .max_code = 0x7BFF, .inf_code = 0x7C00, .nan_code = 0x7E00};
+
+// The element of a format other than INT8.
+const FloatLayout& element_layout(FormatId format);
+
+// Exact. Codes above `max_code` that are not Inf are NaN (payload and sign dropped).
+float decode(const FloatLayout& layout, std::uint32_t code);
+
+// `value` is any double. Inf stays Inf where the layout has one and saturates elsewhere.
+std::uint32_t encode(const FloatLayout& layout, double value, ElementRounding rounding);
+
+// Symmetric INT8: two's complement, -127..127.
+std::int8_t encode_int8(float value, ElementRounding rounding);
+
+// FP32 scale of a row with a finite largest magnitude, one FP32 rounding.
+// FP8: amax / 448, or 1 where that is zero (an all-zero row, or one far down in FP32's subnormals).
+// INT8: amax / 127, at least 1e-5 (SmoothQuant's floor).
+inline float row_scale(FormatId format, float amax) {
+  if (format == FormatId::int8) return std::max(amax / 127.0F, 1e-5F);
+  const float scale = amax / 448.0F;
+  return scale == 0 ? 1.0F : scale;
+}
+
+// E8M0, OCP MX v1.0, section 5.4.1: an unsigned power-of-two scale, 2^(code - 127) for codes 0..0xFE; 0xFF is NaN. No
+// zero, no sign, no Inf.
+inline constexpr std::uint8_t kE8m0Nan = 0xFF;
+inline constexpr int kE8m0Bias = 127;
+double decode_e8m0(std::uint8_t code);
+// The code of 2^exponent; the exponent is clamped to [-127, 127].
+std::uint8_t encode_e8m0(int exponent);
+
+// The same values as decode(kBf16, code) and decode(kFp16, code), for loops; NaN may keep its payload.
+inline float bf16_to_float(std::uint16_t code) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(code) << 16);
+}
+inline float fp16_to_float(std::uint16_t code) {
+  // Multiplying by 2^112 moves the bias from 15 to 127 and normalises subnormals; exact.
+  const float magnitude = std::bit_cast<float>((code & 0x7FFFU) << 13) * 0x1p112F;
+  const std::uint32_t special = (code & 0x7C00U) == 0x7C00U ? 0x7F800000U : 0U;
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(magnitude) | special | (code & 0x8000U) << 16);
+}
+
+}  // namespace oscsim::numerics
