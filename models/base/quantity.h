@@ -40,14 +40,14 @@ class Quantity {
   Rep count_{};
 };
 
-using Cycles = Quantity<struct CyclesTag, std::int64_t>;                  // a span of core clock cycles
-using Bytes = Quantity<struct BytesTag, std::int64_t>;                    //
-using Bits = Quantity<struct BitsTag, std::int64_t>;                      //
-using Macs = Quantity<struct MacsTag, std::int64_t>;                      // multiply-accumulates
-using Hertz = Quantity<struct HertzTag, double>;                          //
-using BytesPerSecond = Quantity<struct BytesPerSecondTag, double>;        //
-using BytesPerCycle = Quantity<struct BytesPerCycleTag, double>;          // per core clock cycle
-using Nanoseconds = Quantity<struct NanosecondsTag, double>;              //
+using Cycles = Quantity<struct CyclesTag, std::int64_t>;            // a span of core clock cycles
+using Bytes = Quantity<struct BytesTag, std::int64_t>;              //
+using Bits = Quantity<struct BitsTag, std::int64_t>;                //
+using Macs = Quantity<struct MacsTag, std::int64_t>;                // multiply-accumulates
+using Hertz = Quantity<struct HertzTag, double>;                    //
+using BytesPerSecond = Quantity<struct BytesPerSecondTag, double>;  //
+using BytesPerCycle = Quantity<struct BytesPerCycleTag, double>;    // per core clock cycle
+using Nanoseconds = Quantity<struct NanosecondsTag, double>;        //
 
 // A point in simulated time, in core clock cycles since the start of the program.
 class Instant {
@@ -93,8 +93,7 @@ constexpr std::int64_t round_up(std::int64_t extent, std::int64_t granule) {
 // a * b, or InputError that names the product when it does not fit in 63 bits. Sizes come from the user.
 inline std::int64_t checked_product(std::int64_t a, std::int64_t b, const char* what) {
   std::int64_t product = 0;
-  if (__builtin_mul_overflow(a, b, &product))
-    input_error("{} overflows: {} x {} does not fit in 63 bits", what, a, b);
+  if (__builtin_mul_overflow(a, b, &product)) input_error("{} overflows: {} x {} does not fit in 63 bits", what, a, b);
   return product;
 }
 

@@ -44,7 +44,9 @@ template <class Enum>
 struct EnumNames;
 
 template <class Enum>
-concept NamedEnum = std::is_enum_v<Enum> && requires { EnumNames<Enum>::kValues; };
+concept NamedEnum = std::is_enum_v<Enum> && requires {
+  EnumNames<Enum>::kValues;
+};
 
 template <NamedEnum Enum>
 constexpr std::string_view name_of(Enum value) {
@@ -73,7 +75,8 @@ struct NullVisitor {
   void operator()(std::string_view, Member&, const FieldInfo&) {}
 };
 template <class Params>
-concept ParameterStruct =
-    requires(Params& params, NullVisitor& visit) { std::remove_cv_t<Params>::fields(visit, params); };
+concept ParameterStruct = requires(Params& params, NullVisitor& visit) {
+  std::remove_cv_t<Params>::fields(visit, params);
+};
 
 }  // namespace oscsim

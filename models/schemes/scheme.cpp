@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/schemes/scheme.h"
+
+#include <algorithm>
+
+namespace oscsim {
+namespace {
+
+bool is_16bit(numerics::FormatId id) {
+  return numerics::format(id).element_bits == 16;
+}
+
+void check_pair(numerics::FormatId a, numerics::FormatId b, std::string_view where,
+                std::vector<std::string>& problems) {
+  if (a != b)
+    problems.push_back(
+        fmt::format("{}activation is {} and weight is {}: the matrix units multiply two operands of one format", where,
+                    name_of(a), name_of(b)));
+}
+
+}  // namespace
+
+void SchemeParams::check(std::vector<std::string>& problems) const {
+  check_pair(activation, weight, "", problems);
+  if (fallback) check_pair(fallback->activation, fallback->weight, "fallback: ", problems);
+  if (!is_16bit(kept_format))
+    problems.push_back(fmt::format("kept_format is {}; allowed: bf16, fp16", name_of(kept_format)));
+  if (outliers) {
+    if (!is_16bit(outliers->branch))
+      problems.push_back(fmt::format("outliers.branch is {}; allowed: bf16, fp16", name_of(outliers->branch)));
+    if (is_16bit(activation)) problems.push_back("outliers: a 16-bit main path has no need of an outlier branch");
+    if (outliers->join == numerics::Join::chain &&
+        numerics::format(activation).scale_kind == numerics::ScaleKind::row_float)
+      problems.push_back(
+          fmt::format("outliers.join is chain, but {} applies its row scales after the main accumulation; use add",
+                      name_of(activation)));
+    if (outliers->join == numerics::Join::chain && outliers->join_place == JoinPlace::epilogue)
+      problems.push_back("outliers.join is chain: the branch accumulates in L0C, so join_place cannot be epilogue");
+  }
+  if (fallback)
+    for (const Position position : fallback->positions)
+      if (std::ranges::find(keep_16bit, position) != keep_16bit.end())
+        problems.push_back(
+            fmt::format("position {} is both in fallback.positions and in keep_16bit", name_of(position)));
+}
+
+}  // namespace oscsim

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// A quantisation scheme, as data: formats, an optional outlier branch, optional exceptions by position. What a GEMM
+// becomes under it is computed in plan.h; no other code asks which scheme it is.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/numerics/gemm.h"
+#include "models/schemes/position.h"
+
+namespace oscsim {
+
+// Where the accumulators of the main path and of the branch meet.
+enum class JoinPlace : std::uint8_t {
+  l0c,       // in the accumulator buffer: costs nothing extra
+  epilogue,  // on the way out: the drain reads both accumulators
+};
+
+// The 16-bit branch of OSC (arXiv 2604.12782): one outlier channel for each group of channels.
+struct OutlierParams {
+  std::int64_t group = 32;
+  double alpha = 5;
+  numerics::FormatId branch = numerics::FormatId::bf16;
+  numerics::Join join = numerics::Join::add;
+  JoinPlace join_place = JoinPlace::l0c;
+  bool zero_weight_rows = false;
+
+  template <class Visitor, class Self>
+  static void fields(Visitor& visit, Self& self) {
+    visit("group", self.group,
+          {.min = 2,
+           .max = 4096,
+           .meaning = "channels per group; one outlier channel is gathered from each",
+           .source = "arXiv 2604.12782: 16 (NVFP4), 32 (MXFP4), 64 (HiF4)"});
+    visit("alpha", self.alpha,
+          {.min = 0,
+           .max = 1e6,
+           .meaning = "threshold of calibration: alpha * mean(abs(X))",
+           .source = "arXiv 2604.12782"});
+    visit("branch", self.branch, {.meaning = "16-bit type of the branch: bf16 or fp16", .source = "assumed"});
+    visit("join", self.join,
+          {.meaning = "arithmetic of the join: one FP32 addition, or the branch continues the main accumulation chain",
+           .source = "assumed"});
+    visit("join_place", self.join_place,
+          {.meaning = "where main path and branch meet: in L0C, or in the epilogue (the drain reads both)",
+           .source = "assumed"});
+    visit("zero_weight_rows", self.zero_weight_rows,
+          {.meaning = "zero the weights at the table's channels before the 4-bit weight scales are taken",
+           .source = "assumed"});
+  }
+};
+
+// Other formats for some positions, without a branch.
+struct FallbackParams {
+  std::vector<Position> positions;
+  numerics::FormatId activation = numerics::FormatId::mxfp8;
+  numerics::FormatId weight = numerics::FormatId::mxfp8;
+
+  template <class Visitor, class Self>
+  static void fields(Visitor& visit, Self& self) {
+    visit("positions", self.positions, {.required = true, .meaning = "positions that use these formats"});
+    visit("activation", self.activation, {.meaning = "format of their activations"});
+    visit("weight", self.weight, {.meaning = "format of their weights"});
+  }
+};
+
+struct SchemeParams {
+  std::string description;
+  numerics::FormatId activation{};
+  numerics::FormatId weight{};
+  numerics::ScaleRule scale_rule = numerics::ScaleRule::floor;
+  numerics::ElementRounding rounding = numerics::ElementRounding::nearest_even;
+  std::optional<OutlierParams> outliers;
+  std::optional<FallbackParams> fallback;
+  std::vector<Position> keep_16bit = {Position::router, Position::lm_head};
+  numerics::FormatId kept_format = numerics::FormatId::bf16;
+
+  template <class Visitor, class Self>
+  static void fields(Visitor& visit, Self& self) {
+    visit("description", self.description, {.meaning = "one line for people"});
+    visit("activation", self.activation, {.required = true, .meaning = "format of activations"});
+    visit("weight", self.weight, {.required = true, .meaning = "format of weights"});
+    visit("scale_rule", self.scale_rule,
+          {.meaning = "how an MX block's shared exponent follows from its maximum", .source = "OCP MX v1.0: floor"});
+    visit("rounding", self.rounding, {.meaning = "rounding of elements", .source = "OCP MX v1.0: nearest_even"});
+    visit("outliers", self.outliers, {.meaning = "outlier branch; absent: none"});
+    visit("fallback", self.fallback, {.meaning = "other formats for some positions; absent: none"});
+    visit("keep_16bit", self.keep_16bit,
+          {.meaning = "positions that stay in 16 bit", .source = "arXiv 2604.12782 quantises none of these"});
+    visit("kept_format", self.kept_format, {.meaning = "16-bit format of those positions"});
+  }
+  void check(std::vector<std::string>& problems) const;
+};
+
+}  // namespace oscsim
+
+template <>
+struct oscsim::EnumNames<oscsim::JoinPlace> {
+  static constexpr std::pair<std::string_view, oscsim::JoinPlace> kValues[] = {
+      {"l0c", oscsim::JoinPlace::l0c}, {"epilogue", oscsim::JoinPlace::epilogue}};
+};

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/units/pipe.h"
+
+namespace oscsim::units {
+
+std::string Region::text() const {
+  return fmt::format("{}[{}..{}, {}..{}]", name_of(tensor), row, row + rows, k, k + depth);
+}
+
+Pipe::Pipe(sc_core::sc_module_name name, PipeId id, CoreRings& rings, const ClockDomain& clock, Overlap overlap)
+    : sc_module(name), id_(id), rings_(rings), clock_(clock), overlap_(overlap) {
+  SC_METHOD(step);
+  sensitive << wake_;
+}
+
+void Pipe::wake(Pipe* pipe) {
+  if (pipe != nullptr) pipe->wake_.notify(sc_core::SC_ZERO_TIME);
+}
+
+void Pipe::step() {
+  retire_due();
+  while (fetch() && can_start()) begin();
+  schedule();
+}
+
+// Makes the next command of the stream pending; false at its end.
+bool Pipe::fetch() {
+  if (pending_) return true;
+  if (stream_ == nullptr) return false;
+  pending_.emplace();
+  if (stream_->next(*pending_)) return true;
+  pending_.reset();
+  stream_ = nullptr;
+  return false;
+}
+
+bool Pipe::can_start() {
+  if (now() < free_at_ || flying_.size() >= kOutstanding) return false;
+  if (overlap_ == Overlap::perfect) return true;
+  for (const Read& read : pending_->reads)
+    if (read.take && !rings_[read.ring].has_data()) {
+      missing_ = {read.ring, true};
+      rings_[read.ring].await_data(this);
+      return false;
+    }
+  for (const Write& write : pending_->writes)
+    if (write.take && !rings_[write.ring].has_space()) {
+      missing_ = {write.ring, false};
+      rings_[write.ring].await_space(this);
+      return false;
+    }
+  return true;
+}
+
+// The wait that ends at `started`, charged to the pipe whose token came last: the time since that pipe's command began
+// to that pipe, the time before to what that pipe itself had waited for.
+void Pipe::account_wait(Instant started, const std::optional<Provenance>& giver) {
+  if (started <= covered_until_) return;
+  if (!giver) {
+    time_.startup += started - covered_until_;
+  } else {
+    const Instant from = std::clamp(giver->start, covered_until_, started);
+    time_.waiting[static_cast<std::size_t>(giver->root)] += from - covered_until_;
+    time_.waiting[static_cast<std::size_t>(giver->pipe)] += started - from;
+  }
+  covered_until_ = started;
+}
+
+// Returns who gave the token that the command had to wait for.
+std::optional<Provenance> Pipe::take_tokens() {
+  for (const Read& read : pending_->reads)
+    if (read.take) rings_[read.ring].take_data();
+  for (const Write& write : pending_->writes)
+    if (write.take) rings_[write.ring].take_space();
+  if (!missing_) return std::nullopt;
+  const Ring& ring = rings_[missing_->ring];
+  const Provenance giver = missing_->data ? ring.data_from() : ring.space_from();
+  missing_.reset();
+  return giver;
+}
+
+void Pipe::begin() {
+  const Instant started = now();
+  std::optional<Provenance> giver;
+  if (overlap_ == Overlap::tokens) {
+    giver = take_tokens();
+    check_slots();
+  }
+  account_wait(started, giver);
+  const PipeId root = giver ? giver->root : id_;
+
+  Flying flying{std::move(*pending_), {}, started, root, false};
+  pending_.reset();
+  flying.timing = start(flying.command);
+  Timing& timing = flying.timing;
+  if (!flying_.empty()) timing.done = std::max(timing.done, flying_.back().timing.done);
+  timing.release = std::min(timing.release, timing.done);
+  if (!flying_.empty()) timing.release = std::max(timing.release, flying_.back().timing.release);
+  free_at_ = started + timing.occupancy;
+
+  (timing.branch ? time_.branch : time_.busy) += timing.work;
+  time_.startup += timing.occupancy - timing.work;
+  covered_until_ = free_at_;
+  time_.end = std::max(timing.done, free_at_);
+  ++time_.commands;
+
+  if (overlap_ == Overlap::tokens)
+    for (const Write& write : flying.command.writes) {
+      Ring::Slot& slot = rings_[write.ring].slot(write.slot);
+      slot = {write.region, write.second, timing.done};
+      if (write.publish == Publish::at_start) {
+        wake(rings_[write.ring].give_data({id_, started, root}));
+      }
+    }
+  flying_.push_back(std::move(flying));
+}
+
+void Pipe::check_slots() const {
+  for (const Read& read : pending_->reads) {
+    const Ring::Slot& slot = rings_[read.ring].slot(read.slot);
+    const bool held = slot.first && slot.first->contains(read.region) &&
+                      (!read.second || (slot.second && slot.second->contains(*read.second)));
+    ensure(held, "{} at cycle {}: slot {} of {} holds {}, the command names {}", name(), now().cycle(), read.slot,
+           name_of(read.ring), slot.first ? slot.first->text() : "nothing", read.region.text());
+  }
+}
+
+void Pipe::give_space(Flying& flying) {
+  flying.released = true;
+  if (overlap_ == Overlap::perfect) return;
+  for (const Read& read : flying.command.reads)
+    if (read.give) wake(rings_[read.ring].give_space({id_, flying.start, flying.root}));
+}
+
+void Pipe::give_data(const Flying& flying) {
+  if (overlap_ == Overlap::perfect) return;
+  for (const Write& write : flying.command.writes)
+    if (write.publish == Publish::at_end) wake(rings_[write.ring].give_data({id_, flying.start, flying.root}));
+}
+
+void Pipe::retire_due() {
+  for (Flying& flying : flying_) {
+    if (flying.released) continue;
+    if (flying.timing.release > now()) break;
+    give_space(flying);
+  }
+  while (!flying_.empty() && flying_.front().timing.done <= now()) {
+    give_data(flying_.front());
+    if (observer_) observer_(flying_.front().command);
+    flying_.pop_front();
+  }
+}
+
+// The next instant at which something of this pipe is due; tokens of others wake it besides.
+void Pipe::schedule() {
+  std::optional<Instant> next;
+  const auto consider = [&](Instant instant) {
+    if (instant > now() && (!next || instant < *next)) next = instant;
+  };
+  if (pending_) consider(free_at_);
+  if (!flying_.empty()) consider(flying_.front().timing.done);
+  for (const Flying& flying : flying_)
+    if (!flying.released) {
+      consider(flying.timing.release);
+      break;
+    }
+  if (next) wake_.notify(clock_.until(*next));
+}
+
+std::string Pipe::state() const {
+  if (finished()) return fmt::format("{}: finished after {} commands", name(), time_.commands);
+  if (missing_)
+    return fmt::format("{}: after {} commands waits for {} of {}", name(), time_.commands,
+                       missing_->data ? "data" : "space", name_of(missing_->ring));
+  return fmt::format("{}: after {} commands, {} under way, free at {}", name(), time_.commands, flying_.size(),
+                     free_at_.cycle());
+}
+
+}  // namespace oscsim::units

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pipe of a core: takes its commands in order, waits for their tokens, is occupied for the time that the unit's
+// timing rule gives, and gives tokens to other pipes.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <functional>
+#include <systemc>
+
+#include "models/units/clock.h"
+#include "models/units/machine.h"
+#include "models/units/ring.h"
+
+namespace oscsim::units {
+
+struct CoreRings;
+
+// Where a pipe's time went. busy + startup + the waits + the time after its last command make up the run.
+struct PipeTime {
+  Cycles busy{0};                        // the unit's own work
+  Cycles branch{0};                      // the part of busy that belongs to the branch's passes
+  Cycles startup{0};                     // gaps and latencies between instructions
+  std::array<Cycles, kPipes> waiting{};  // by the pipe at the root of the wait
+  Instant end;                           // of the last command, latency included
+  std::int64_t commands = 0;
+};
+
+// Contract
+//   Time: a command starts when the pipe is free, its tokens are there and fewer than kOutstanding commands are under
+//   way; occupies the pipe until `free`; its data are there at `done`; slots it read are free at `release`.
+//   Order: commands start and end in order.
+//   Capacity: one command at a time occupies the pipe; `kOutstanding` may await their end.
+//   Not modelled: cost of issuing a command.
+class Pipe : public sc_core::sc_module {
+ public:
+  SC_HAS_PROCESS(Pipe);
+  static constexpr std::size_t kOutstanding = 64;  // assumed: enough to cover memory latency
+
+  Pipe(sc_core::sc_module_name name, PipeId id, CoreRings& rings, const ClockDomain& clock, Overlap overlap);
+
+  void run(CommandStream* stream) { stream_ = stream; }
+  // Called at the end of each command.
+  void on_retire(std::function<void(const Command&)> observer) { observer_ = std::move(observer); }
+
+  const PipeTime& time() const { return time_; }
+  bool finished() const { return stream_ == nullptr && !pending_ && flying_.empty(); }
+  // What the pipe waits for, for the watchdog's report.
+  std::string state() const;
+
+ protected:
+  struct Timing {
+    Cycles work{0};       // the unit's own work
+    Cycles occupancy{0};  // start to free
+    Instant release;      // slots read are free again
+    Instant done;         // data written are there
+    bool branch = false;
+  };
+  // The unit's rule: when does `command` end that starts now?
+  virtual Timing start(const Command& command) = 0;
+
+  CoreRings& rings() { return rings_; }
+  const ClockDomain& clock() const { return clock_; }
+  Instant now() const { return clock_.now(); }
+
+ private:
+  struct Flying {
+    Command command;
+    Timing timing;
+    Instant start;
+    PipeId root;
+    bool released;
+  };
+  struct Missing {
+    RingId ring;
+    bool data;  // else space
+  };
+
+  static void wake(Pipe* pipe);
+  void step();
+  bool fetch();
+  bool can_start();
+  void begin();
+  std::optional<Provenance> take_tokens();
+  void retire_due();
+  void give_space(Flying& flying);
+  void give_data(const Flying& flying);
+  void check_slots() const;
+  void account_wait(Instant started, const std::optional<Provenance>& giver);
+  void schedule();
+
+  PipeId id_;
+  CoreRings& rings_;
+  ClockDomain clock_;
+  Overlap overlap_;
+  CommandStream* stream_ = nullptr;
+  std::function<void(const Command&)> observer_;
+  std::optional<Command> pending_;
+  std::deque<Flying> flying_;
+  Instant free_at_;
+  Instant covered_until_;           // time up to which busy, startup or waiting has been accounted
+  std::optional<Missing> missing_;  // the token that the pending command waited for last
+  PipeTime time_;
+  sc_core::sc_event wake_{"wake"};
+};
+
+// The rings of a core.
+struct CoreRings {
+  std::array<std::optional<Ring>, kRings> rings;
+
+  Ring& operator[](RingId id) {
+    auto& ring = rings[static_cast<std::size_t>(id)];
+    ensure(ring.has_value(), "a command uses ring {}, which the program does not have", name_of(id));
+    return *ring;
+  }
+};
+
+}  // namespace oscsim::units

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the chip executes: for each core and pipe a lazy stream of commands. Buffers are rings of slots; a slot's data
+// and a slot's space are tokens that commands take and give.
+#pragma once
+
+#include <array>
+#include <boost/container/static_vector.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "models/base/quantity.h"
+#include "models/base/schema.h"
+
+namespace oscsim::units {
+
+enum class PipeId : std::uint8_t { load, gather, vector, feed, tensor, branch, drain };
+inline constexpr std::size_t kPipes = 7;
+
+// A ring: slots filled and emptied in order. Rings of one buffer share its capacity; the mapper sees to that.
+enum class RingId : std::uint8_t {
+  l1_a,         // stages of A in L1
+  l1_b,         // stages of B in L1
+  l0,           // operand pairs in L0A and L0B (tensor unit)
+  l0_branch,    // operand pairs of a branch unit of its own
+  l0c,          // output tiles in the tensor unit's accumulators
+  branch_acc,   // output tiles in a branch unit's accumulators
+  ub_in,        // activation tiles in the unified buffer
+  ub_gathered,  // the same tiles after the gather engine
+  ub_out,       // quantised tiles
+};
+inline constexpr std::size_t kRings = 9;
+
+// Tensors of one program, as far as the machine tells them apart.
+enum class TensorId : std::uint8_t { a, b, branch_a, branch_b, output, branch_output, x, x_out };
+
+// Rows [row, row + rows) and reduction range [k, k + depth) of a tensor; an output's columns stand in k and depth.
+struct Region {
+  TensorId tensor{};
+  std::int64_t row = 0, rows = 0, k = 0, depth = 0;
+
+  bool contains(const Region& part) const {
+    return tensor == part.tensor && row <= part.row && part.row + part.rows <= row + rows && k <= part.k &&
+           part.k + part.depth <= k + depth;
+  }
+  friend bool operator==(const Region&, const Region&) = default;
+  std::string text() const;
+};
+
+enum class Publish : std::uint8_t {
+  no,        // further commands go on filling the slot
+  at_start,  // readers may follow the writer through the slot
+  at_end,    // readers wait for the end
+};
+
+// A command's use of a slot it reads. `take`: wait for the slot's data (the first reader of a filling does).
+// `give`: free the slot when the command has read it (the last reader does).
+struct Read {
+  RingId ring{};
+  std::int64_t slot = 0;
+  Region region;
+  std::optional<Region> second;  // a slot of operand pairs holds two regions
+  bool take = false;
+  bool give = false;
+};
+
+// A command's use of a slot it writes. `take`: wait for a free slot.
+struct Write {
+  RingId ring{};
+  std::int64_t slot = 0;
+  Region region;
+  std::optional<Region> second;
+  bool take = false;
+  Publish publish = Publish::no;
+};
+
+struct LoadWork {
+  Region region;
+  std::uint64_t address = 0;  // of the region's first byte, for memory models with banks and rows
+  Bytes bytes{0};
+};
+struct GatherWork {
+  Cycles row_time{0};
+  std::int64_t rows = 0, groups = 0;
+};
+struct VectorWork {
+  Bytes input{0};
+};
+struct FeedWork {
+  Bytes a{0}, b{0};
+};
+struct MatmulWork {
+  int bits = 0;
+  std::int64_t m = 0, n = 0, k = 0;
+  bool branch = false;
+};
+struct DrainWork {
+  Region region;
+  std::uint64_t address = 0;
+  Bytes bytes{0};
+  std::int64_t accumulators = 1;
+  Cycles first_step{0};  // cubes of the next tile's first step: how far it may follow this drain through the buffer
+  bool output = false;   // an output tile: its values are computed when the command retires
+};
+using Work = std::variant<LoadWork, GatherWork, VectorWork, FeedWork, MatmulWork, DrainWork>;
+
+struct Command {
+  Work work;
+  boost::container::static_vector<Read, 2> reads;
+  boost::container::static_vector<Write, 1> writes;
+};
+
+// Commands of one pipe in order, made when they are asked for: a program's memory does not grow with the GEMM.
+class CommandStream {
+ public:
+  virtual ~CommandStream() = default;
+  // Fills `command` and returns true, or returns false at the end.
+  virtual bool next(Command& command) = 0;
+};
+
+struct CoreProgram {
+  std::array<std::unique_ptr<CommandStream>, kPipes> streams;  // null: the pipe has nothing to do
+  std::array<std::int64_t, kRings> slots{};                    // of each ring
+};
+
+struct Program {
+  std::vector<CoreProgram> cores;  // at most the machine's; further cores stay idle
+  PipeId primary{};                // the pipe whose time the cycle stack explains
+};
+
+}  // namespace oscsim::units
+
+template <>
+struct oscsim::EnumNames<oscsim::units::PipeId> {
+  using Pipe = oscsim::units::PipeId;
+  static constexpr std::pair<std::string_view, Pipe> kValues[] = {
+      {"load", Pipe::load},     {"gather", Pipe::gather}, {"vector", Pipe::vector}, {"feed", Pipe::feed},
+      {"tensor", Pipe::tensor}, {"branch", Pipe::branch}, {"drain", Pipe::drain}};
+};
+template <>
+struct oscsim::EnumNames<oscsim::units::RingId> {
+  using Ring = oscsim::units::RingId;
+  static constexpr std::pair<std::string_view, Ring> kValues[] = {
+      {"l1_a", Ring::l1_a},    {"l1_b", Ring::l1_b},
+      {"l0", Ring::l0},        {"l0_branch", Ring::l0_branch},
+      {"l0c", Ring::l0c},      {"branch_acc", Ring::branch_acc},
+      {"ub_in", Ring::ub_in},  {"ub_gathered", Ring::ub_gathered},
+      {"ub_out", Ring::ub_out}};
+};
+template <>
+struct oscsim::EnumNames<oscsim::units::TensorId> {
+  using Tensor = oscsim::units::TensorId;
+  static constexpr std::pair<std::string_view, Tensor> kValues[] = {{"a", Tensor::a},
+                                                                    {"b", Tensor::b},
+                                                                    {"branch_a", Tensor::branch_a},
+                                                                    {"branch_b", Tensor::branch_b},
+                                                                    {"output", Tensor::output},
+                                                                    {"branch_output", Tensor::branch_output},
+                                                                    {"x", Tensor::x},
+                                                                    {"x_out", Tensor::x_out}};
+};

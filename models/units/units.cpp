@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/units/units.h"
+
+namespace oscsim::units {
+namespace {
+
+// Granularity at which a drain follows the matrix unit (CANN matmul_high_performance sample, 512-byte steps).
+constexpr Bytes kFollowStep{512};
+
+// Moves a tile through the memory socket; returns when the memory side is done with it.
+template <class Socket>
+Instant transport(Socket& socket, const ClockDomain& clock, tlm::tlm_command command, const Region& region,
+                  std::uint64_t address, Bytes bytes, Cycles setup) {
+  ensure(bytes.count() < (std::int64_t{1} << 32), "{} of {} bytes in one transaction", region.text(), bytes.count());
+  tlm::tlm_generic_payload payload;
+  payload.set_command(command);
+  payload.set_address(address);
+  payload.set_data_length(static_cast<unsigned>(bytes.count()));
+  payload.set_streaming_width(static_cast<unsigned>(bytes.count()));
+  payload.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
+  TileExtension tile;
+  tile.region = region;
+  payload.set_extension(&tile);
+  sc_core::sc_time delay = clock.span(setup);
+  socket->b_transport(payload, delay);
+  payload.clear_extension(&tile);
+  ensure(payload.is_response_ok(), "{}: memory answered {}", region.text(), payload.get_response_string());
+  return clock.now() + clock.cycles_covering(delay);
+}
+
+template <class T>
+const T& work_of(const Command& command, const char* unit) {
+  const T* work = std::get_if<T>(&command.work);
+  ensure(work != nullptr, "{}: a command of another unit (alternative {})", unit, command.work.index());
+  return *work;
+}
+
+}  // namespace
+
+LoadUnit::LoadUnit(sc_core::sc_module_name name, const UnitContext& context, const LoadParams& params)
+    : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params) {}
+
+Pipe::Timing LoadUnit::start(const Command& command) {
+  const auto& work = work_of<LoadWork>(command, name());
+  const Cycles port = load_time(params_, work.bytes);
+  const Instant delivered =
+      transport(memory, clock(), tlm::TLM_READ_COMMAND, work.region, work.address, work.bytes, params_.setup);
+  const Instant done = std::max(now() + port, delivered);
+  return {.work = port, .occupancy = port, .release = done, .done = done};
+}
+
+GatherUnit::GatherUnit(sc_core::sc_module_name name, const UnitContext& context, const GatherParams& params)
+    : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params) {}
+
+Pipe::Timing GatherUnit::start(const Command& command) {
+  const auto& work = work_of<GatherWork>(command, name());
+  const Cycles span = gather_time(params_, work.row_time, work.rows, work.groups);
+  return {.work = span, .occupancy = span, .release = now() + span, .done = now() + span};
+}
+
+VectorUnit::VectorUnit(sc_core::sc_module_name name, const UnitContext& context, const VectorParams& params)
+    : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params) {}
+
+Pipe::Timing VectorUnit::start(const Command& command) {
+  const Cycles span = quantise_time(params_, work_of<VectorWork>(command, name()).input);
+  return {.work = span, .occupancy = span, .release = now() + span, .done = now() + span};
+}
+
+FeedUnit::FeedUnit(sc_core::sc_module_name name, const UnitContext& context, const FeedParams& params)
+    : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params) {}
+
+Pipe::Timing FeedUnit::start(const Command& command) {
+  const auto& work = work_of<FeedWork>(command, name());
+  const Cycles span = feed_time(params_, work.a, work.b);
+  return {.work = span, .occupancy = span, .release = now() + span, .done = now() + span};
+}
+
+MatrixUnit::MatrixUnit(sc_core::sc_module_name name, const UnitContext& context, const MatrixParams& params)
+    : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params) {}
+
+Pipe::Timing MatrixUnit::start(const Command& command) {
+  const auto& work = work_of<MatmulWork>(command, name());
+  const MatrixTime time = matrix_time(params_, work.bits, work.m, work.n, work.k);
+  return {.work = time.cubes,
+          .occupancy = time.occupancy,
+          .release = now() + time.occupancy,
+          .done = now() + time.latency,
+          .branch = work.branch};
+}
+
+DrainUnit::DrainUnit(sc_core::sc_module_name name, const UnitContext& context, const DrainParams& params)
+    : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params) {}
+
+Pipe::Timing DrainUnit::start(const Command& command) {
+  const auto& work = work_of<DrainWork>(command, name());
+  const Cycles port = drain_time(params_, work.bytes, work.accumulators);
+  Instant done = now() + port;
+  for (const Read& read : command.reads) {
+    const Instant ready = rings()[read.ring].slot(read.slot).ready;
+    if (ready > now()) done = std::max(done, ready + transfer_time(kFollowStep, params_.rate));
+  }
+  const Instant taken =
+      transport(memory, clock(), tlm::TLM_WRITE_COMMAND, work.region, work.address, work.bytes, params_.setup);
+  done = std::max(done, taken);
+  const Cycles behind = params_.follows ? std::min(work.first_step, done - now()) : Cycles(0);
+  return {.work = port,
+          .occupancy = std::max(port, done - now()),
+          .release = Instant(done.cycle() - behind.count()),
+          .done = done};
+}
+
+}  // namespace oscsim::units

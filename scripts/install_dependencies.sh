@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs the Debian 12 packages that are missing: those to build and run, with --develop those to test as well.
+set -euo pipefail
+
+packages=(g++ cmake ninja-build pkg-config git ca-certificates
+  libsystemc-dev libboost-dev libyaml-cpp-dev libfmt-dev libtbb-dev nlohmann-json3-dev libcli11-dev libssl-dev)
+if [[ "${1:-}" == --develop ]]; then
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev libdnnl-dev clang-format clang-tidy python3)
+elif [[ $# -gt 0 ]]; then
+  echo "usage: $0 [--develop]" >&2
+  exit 2
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  [[ "$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null)" == installed ]] || missing+=("$package")
+done
+[[ ${#missing[@]} -eq 0 ]] && exit 0
+
+as_root=()
+if [[ $EUID -ne 0 ]]; then
+  command -v sudo >/dev/null || { echo "missing packages: ${missing[*]}; install them as root" >&2; exit 2; }
+  as_root=(sudo)
+fi
+echo "installing: ${missing[*]}" >&2
+"${as_root[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// The analytic estimate: the slowest resource of the busiest core, or the shared memory, plus the fill of the pipeline
+// by the first tile and the drain of the last.
+#include <algorithm>
+
+#include "sim/mapping/tiling.h"
+
+namespace oscsim {
+namespace {
+
+using units::MachineParams;
+using units::PipeId;
+
+double count(Cycles cycles) {
+  return static_cast<double>(cycles.count());
+}
+
+// Per output tile of full size.
+struct TileCost {
+  double tensor = 0, branch = 0, feed = 0;
+  double load_a = 0, load_b = 0;  // cycles of the load port
+  double bytes_a = 0, bytes_b = 0;
+  double first_load = 0, first_feed = 0, first_step = 0;
+};
+
+TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling, std::int64_t m,
+                   std::int64_t n) {
+  TileCost cost;
+  for (std::size_t i = 0; i < plan.passes.size(); ++i) {
+    const MatmulPass& pass = plan.passes[i];
+    const auto [step, stage] = tiling.passes[i];
+    const double steps = static_cast<double>(tiles_of(pass.k, step));
+    const double stages = static_cast<double>(tiles_of(pass.k, stage));
+    const std::int64_t depth = std::min(step, pass.k);
+    const units::MatrixParams& unit = machine.matrix(pass.bits());
+    const double gap = count(unit.gap);
+    const double cubes = count(units::matrix_time(unit, pass.bits(), m, n, pass.k).cubes);
+    const double feed = count(units::feed_time(machine.core.feed, operand_bytes(machine, pass, m, depth),
+                                               operand_bytes(machine, pass, n, depth)));
+    (unit_of(machine, pass).pipe == PipeId::branch ? cost.branch : cost.tensor) += cubes + steps * gap;
+    const double a = static_cast<double>(operand_bytes(machine, pass, m, pass.k).count());
+    const double b = static_cast<double>(operand_bytes(machine, pass, n, pass.k).count());
+    const double setup = count(machine.core.load.setup);
+    cost.feed += feed * steps;
+    cost.load_a += stages * setup + a / machine.core.load.rate.count();
+    cost.load_b += stages * setup + b / machine.core.load.rate.count();
+    cost.bytes_a += a;
+    cost.bytes_b += b;
+    if (i == 0) {
+      cost.first_load = (cost.load_a + cost.load_b) / stages;
+      cost.first_feed = feed;
+      cost.first_step = cubes / steps;
+    }
+  }
+  return cost;
+}
+
+}  // namespace
+
+double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling) {
+  const std::int64_t tiles_m = tiles_of(plan.m, tiling.m);
+  const std::int64_t tiles_n = tiles_of(plan.n, tiling.n);
+  const std::int64_t m = std::min(tiling.m, plan.m);
+  const std::int64_t n = std::min(tiling.n, plan.n);
+  const auto core_m = static_cast<double>(tiles_of(tiles_m, tiling.cores_m));
+  const auto core_n = static_cast<double>(tiles_of(tiles_n, tiling.cores_n));
+  const double tiles = core_m * core_n;
+  const TileCost cost = tile_cost(plan, machine, tiling, m, n);
+
+  const bool a_stays = tiling.order == LoopOrder::a_resident;
+  const bool b_stays = tiling.order == LoopOrder::b_resident;
+  const double a_loads = a_stays ? core_m : tiles;
+  const double b_loads = b_stays ? core_n : tiles;
+  const double load = a_loads * cost.load_a + b_loads * cost.load_b;
+  const Bytes out_tile = machine.core.drain.output_element * (m * n);
+  const double drain = count(units::drain_time(machine.core.drain, out_tile, 1));
+
+  // Shared memory: everything passes L2 once for each load; HBM once while it stays in L2.
+  const double a_total = cost.bytes_a * static_cast<double>(plan.m) / static_cast<double>(m);
+  const double b_total = cost.bytes_b * static_cast<double>(plan.n) / static_cast<double>(n);
+  const double out_total = static_cast<double>(machine.core.drain.output_element.count()) *
+                           static_cast<double>(plan.m) * static_cast<double>(plan.n);
+  const auto sweeps_a = static_cast<double>(a_stays ? tiling.cores_n : tiles_n);
+  const auto sweeps_b = static_cast<double>(b_stays ? tiling.cores_m : tiles_m);
+  const double capacity = static_cast<double>(machine.l2.capacity.count());
+  const bool m_outside = tiling.order == LoopOrder::m_outer || a_stays;
+  // The operand of the inner loop is read again for each turn of the outer one; it must survive in L2 until then.
+  const double again_a = !m_outside && a_total > 0.8 * capacity ? core_n : 1;
+  const double again_b = m_outside && b_total > 0.8 * capacity ? core_m : 1;
+  const double l2 =
+      (a_total * sweeps_a + b_total * sweeps_b + out_total) / per_cycle(machine.l2.bandwidth, machine.clock).count();
+  const double hbm =
+      (a_total * again_a + b_total * again_b + out_total) / per_cycle(machine.hbm.bandwidth, machine.clock).count();
+
+  const double drain_exposed = machine.core.drain.follows ? 0 : drain;
+  double matrix = tiles * std::max(cost.tensor, cost.branch);
+  const bool single_accumulator = ring_slots(plan, machine, tiling).accumulators == 1;
+  if (single_accumulator) matrix += (tiles - 1) * drain_exposed;
+  const double steady = std::max({matrix, tiles * cost.feed, load, tiles * drain, l2, hbm});
+  if (machine.overlap == units::Overlap::perfect) return steady;
+  const double latency = (machine.l2.latency.count() + machine.hbm.latency.count()) * 1e-9 * machine.clock.count();
+  const double fill = cost.first_load + latency + cost.first_feed;
+  return steady + fill + (machine.core.drain.follows ? drain - std::min(drain, cost.first_step) : drain);
+}
+
+}  // namespace oscsim

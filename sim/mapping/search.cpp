@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// The search over tilings: every combination of a small set of sizes, judged by the estimate.
+#include <algorithm>
+#include <numeric>
+
+#include "sim/mapping/tiling.h"
+
+namespace oscsim {
+namespace {
+
+using units::MachineParams;
+using units::PipeId;
+
+// Smallest useful step along k of a pass: whole cubes and whole scale blocks.
+std::int64_t k_granule(const MachineParams& machine, const MatmulPass& pass) {
+  const std::int64_t block = std::max(1, numerics::format(pass.format).block);
+  return std::lcm(machine.matrix(pass.bits()).cube.k0(pass.bits()), block);
+}
+
+struct Operand {
+  Bytes codes{0};
+  Bytes scales{0};
+};
+
+Operand operand_of(const MachineParams& machine, const MatmulPass& pass, std::int64_t rows, std::int64_t depth) {
+  const Bytes codes = numerics::code_bytes(numerics::format(pass.format), rows, depth);
+  return {codes, operand_bytes(machine, pass, rows, depth) - codes};
+}
+
+// Whether a double-buffered step of a pass fits the operand buffers; otherwise which one is too small.
+std::string step_problem(const MachineParams& machine, const MatmulPass& pass, std::int64_t m, std::int64_t n,
+                         std::int64_t depth) {
+  const bool own = unit_of(machine, pass).pipe == PipeId::branch;
+  const units::BufferParams& buffers = machine.core.buffers;
+  const Operand a = operand_of(machine, pass, m, depth);
+  const Operand b = operand_of(machine, pass, n, depth);
+  const auto check = [&](Bytes need, Bytes have, std::string_view name) -> std::string {
+    if (need <= have) return {};
+    return fmt::format("{} of {} bytes is too small for two steps of {} bytes", name, have.count(), need.count() / 2);
+  };
+  const Bytes buffer_a = own ? machine.core.branch.operand_buffer : buffers.l0a;
+  const Bytes buffer_b = own ? machine.core.branch.operand_buffer : buffers.l0b;
+  for (const std::string& problem :
+       {check(a.codes * 2, buffer_a, own ? "core.branch.operand_buffer" : "core.buffers.l0a"),
+        check(b.codes * 2, buffer_b, own ? "core.branch.operand_buffer" : "core.buffers.l0b"),
+        check(a.scales * 2, buffers.l0_scales, "core.buffers.l0_scales"),
+        check(b.scales * 2, buffers.l0_scales, "core.buffers.l0_scales")})
+    if (!problem.empty()) return problem;
+  return {};
+}
+
+// The deepest step of a pass that fits, 0 when none does. Bounded by k.
+std::int64_t deepest_step(const MachineParams& machine, const MatmulPass& pass, std::int64_t m, std::int64_t n) {
+  const std::int64_t granule = k_granule(machine, pass);
+  std::int64_t low = 0;
+  std::int64_t high = tiles_of(pass.k, granule);
+  while (low < high) {
+    const std::int64_t middle = (low + high + 1) / 2;
+    if (step_problem(machine, pass, m, n, middle * granule).empty())
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  if (low == 0) return 0;
+  // Equal steps rather than full ones and a short tail.
+  const std::int64_t steps = tiles_of(tiles_of(pass.k, granule), low);
+  return tiles_of(tiles_of(pass.k, granule), steps) * granule;
+}
+
+// Largest first: among equal estimates the larger tile, with fewer commands, wins.
+std::vector<std::int64_t> tile_sizes(std::int64_t extent, std::int64_t granule,
+                                     const std::optional<std::int64_t>& pinned) {
+  if (pinned) return {*pinned};
+  std::vector<std::int64_t> sizes;
+  const std::int64_t whole = round_up(extent, granule);
+  for (std::int64_t size = granule; size < whole && size <= 4096; size *= 2) sizes.push_back(size);
+  if (whole <= 4096) sizes.push_back(whole);
+  std::ranges::reverse(sizes);
+  return sizes;
+}
+
+class Search {
+ public:
+  Search(const GemmPlan& plan, const MachineParams& machine, const MappingParams& pinned)
+      : plan_(plan), machine_(machine), pinned_(pinned) {}
+
+  Tiling run() {
+    const units::CubeShape& cube = machine_.matrix(plan_.passes.front().bits()).cube;
+    const auto sizes_n = tile_sizes(plan_.n, cube.n0, pinned_.n);
+    for (const std::int64_t m : tile_sizes(plan_.m, cube.m0, pinned_.m))
+      for (const std::int64_t n : sizes_n) try_tile(m, n);
+    if (best_.m == 0)
+      input_error("no tile of a {} x {} x {} GEMM fits the machine{}: {}", plan_.m, plan_.n, plan_.passes.front().k,
+                  pins(), problem_);
+    return best_;
+  }
+
+ private:
+  void try_tile(std::int64_t m, std::int64_t n) {
+    Tiling tiling;
+    tiling.m = m;
+    tiling.n = n;
+    for (const MatmulPass& pass : plan_.passes) {
+      const bool main = !pass.branch;
+      const std::int64_t step = main && pinned_.k ? *pinned_.k : deepest_step(machine_, pass, m, n);
+      const std::int64_t smallest = step == 0 ? k_granule(machine_, pass) : step;
+      if (const std::string problem = step_problem(machine_, pass, m, n, smallest); !problem.empty())
+        return reject("tile of m {} n {} k {}: {}", m, n, smallest, problem);
+      if (main && smallest % std::max(1, numerics::format(pass.format).block) != 0)
+        return reject("mapping.k of {} is not a multiple of the {}-element block of {}", smallest,
+                      numerics::format(pass.format).block, name_of(pass.format));
+      tiling.passes.push_back({step, step});
+    }
+    for (const LoopOrder order :
+         {LoopOrder::m_outer, LoopOrder::n_outer, LoopOrder::a_resident, LoopOrder::b_resident}) {
+      if (pinned_.order && *pinned_.order != order) continue;
+      tiling.order = order;
+      try_stages(tiling);
+    }
+  }
+
+  // Loads of 1, 2, 4, ... steps, the same for every pass.
+  void try_stages(Tiling& tiling) {
+    const std::vector<PassTiling> single = tiling.passes;
+    std::int64_t deepest = 1;
+    for (std::size_t i = 0; i < single.size(); ++i)
+      deepest = std::max(deepest, tiles_of(plan_.passes[i].k, single[i].step));
+    for (std::int64_t steps = 1; steps < 2 * deepest; steps *= 2) {
+      for (std::size_t i = 0; i < single.size(); ++i)
+        tiling.passes[i].stage = single[i].step * std::min(steps, tiles_of(plan_.passes[i].k, single[i].step));
+      if (pinned_.stage_k) {
+        tiling.passes.front().stage = *pinned_.stage_k;
+        if (*pinned_.stage_k % single.front().step != 0) {
+          reject("mapping.stage_k of {} is not a multiple of the step of {}", *pinned_.stage_k, single.front().step);
+          break;
+        }
+      }
+      const RingSlots slots = ring_slots(plan_, machine_, tiling);
+      if (slots.accumulators + slots.branch_accumulators == 0) {
+        reject("tile of m {} n {}: {} of {} bytes does not hold its FP32 accumulators of {} bytes", tiling.m, tiling.n,
+               "core.buffers.l0c", machine_.core.buffers.l0c.count(), tiling.m * tiling.n * 4);
+        break;
+      }
+      if (slots.l1_a == 0) {
+        reject("tile of m {} n {} with loads of depth {}: core.buffers.l1 of {} bytes is too small", tiling.m, tiling.n,
+               tiling.passes.front().stage, machine_.core.buffers.l1.count());
+        if (tiling.order == LoopOrder::m_outer || tiling.order == LoopOrder::n_outer) break;
+      } else {
+        try_cores(tiling);
+      }
+      if (pinned_.stage_k) break;
+    }
+    tiling.passes = single;
+  }
+
+  void try_cores(Tiling& tiling) {
+    const std::int64_t tiles_m = tiles_of(plan_.m, tiling.m);
+    const std::int64_t tiles_n = tiles_of(plan_.n, tiling.n);
+    for (std::int64_t cores_m = 1; cores_m <= std::min(tiles_m, machine_.cores); ++cores_m) {
+      if (pinned_.cores_m && *pinned_.cores_m != cores_m) continue;
+      // Every split of equal height: the widest that leaves no core without a tile.
+      const std::int64_t cores_n = pinned_.cores_n ? *pinned_.cores_n : std::min(tiles_n, machine_.cores / cores_m);
+      if (cores_n > tiles_n || cores_n * cores_m > machine_.cores) {
+        reject("{} x {} cores for {} x {} tiles on {} cores", cores_m, cores_n, tiles_m, tiles_n, machine_.cores);
+        continue;
+      }
+      tiling.cores_m = cores_m;
+      tiling.cores_n = cores_n;
+      const double estimate = estimate_cycles(plan_, machine_, tiling);
+      if (best_.m == 0 || estimate < best_estimate_) {
+        best_ = tiling;
+        best_estimate_ = estimate;
+      }
+    }
+    if (pinned_.cores_m && *pinned_.cores_m > std::min(tiles_m, machine_.cores))
+      reject("mapping.cores_m of {} for {} tiles along m on {} cores", *pinned_.cores_m, tiles_m, machine_.cores);
+  }
+
+  template <class... Args>
+  void reject(fmt::format_string<Args...> text, Args&&... args) {
+    if (problem_.empty()) problem_ = fmt::format(text, std::forward<Args>(args)...);
+  }
+
+  std::string pins() const {
+    std::string text;
+    const auto add = [&](std::string_view name, const std::optional<std::int64_t>& value) {
+      if (value) text += fmt::format("{}{} {}", text.empty() ? " with " : ", ", name, *value);
+    };
+    add("mapping.m", pinned_.m);
+    add("mapping.n", pinned_.n);
+    add("mapping.k", pinned_.k);
+    add("mapping.stage_k", pinned_.stage_k);
+    add("mapping.cores_m", pinned_.cores_m);
+    add("mapping.cores_n", pinned_.cores_n);
+    return text;
+  }
+
+  const GemmPlan& plan_;
+  const MachineParams& machine_;
+  const MappingParams& pinned_;
+  Tiling best_;
+  double best_estimate_ = 0;
+  std::string problem_;  // the first reason for which a tile was rejected
+};
+
+}  // namespace
+
+Tiling search_tiling(const GemmPlan& plan, const MachineParams& machine, const MappingParams& pinned) {
+  return Search(plan, machine, pinned).run();
+}
+
+}  // namespace oscsim

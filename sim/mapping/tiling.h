@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mapping of one GEMM onto a machine: tile sizes, what stays in L1, loop order, split over cores.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "models/schemes/plan.h"
+#include "models/units/machine.h"
+#include "models/units/program.h"
+#include "sim/mapping/mapping_params.h"
+
+namespace oscsim {
+
+// Depth of one pass: `step` along k at a time in L0, `stage` at a time in L1 (a multiple of step).
+struct PassTiling {
+  std::int64_t step = 0;
+  std::int64_t stage = 0;
+  friend bool operator==(const PassTiling&, const PassTiling&) = default;
+};
+
+struct Tiling {
+  std::int64_t m = 0, n = 0;       // output tile
+  std::vector<PassTiling> passes;  // like GemmPlan::passes
+  LoopOrder order = LoopOrder::m_outer;
+  std::int64_t cores_m = 1, cores_n = 1;
+  friend bool operator==(const Tiling&, const Tiling&) = default;
+};
+
+// Bytes of a tile of an operand in memory and in L1: codes, and scales where the machine counts them.
+Bytes operand_bytes(const units::MachineParams& machine, const MatmulPass& pass, std::int64_t rows, std::int64_t depth);
+
+// The pipe that multiplies a pass, and the rings it uses.
+struct PassUnit {
+  units::PipeId pipe;
+  units::RingId operands;
+  units::RingId accumulators;
+};
+PassUnit unit_of(const units::MachineParams& machine, const MatmulPass& pass);
+
+// Slots of each ring that a tiling gets on a machine; 0 where a buffer is too small for it.
+struct RingSlots {
+  std::int64_t l1_a = 0, l1_b = 0, accumulators = 0, branch_accumulators = 0;
+};
+RingSlots ring_slots(const GemmPlan& plan, const units::MachineParams& machine, const Tiling& tiling);
+
+// Loads into L1 that one strip (a tile's rows, all of k, every pass) takes.
+std::int64_t stages_per_tile(const GemmPlan& plan, const Tiling& tiling);
+
+// Analytic estimate of the cycles; what the search minimises.
+double estimate_cycles(const GemmPlan& plan, const units::MachineParams& machine, const Tiling& tiling);
+
+// The tiling with the smallest estimate within the buffers' capacities; the first one found among equals, so the result
+// is a pure function of its arguments. InputError when a pinned value does not fit, with the buffer that is too small.
+Tiling search_tiling(const GemmPlan& plan, const units::MachineParams& machine, const MappingParams& pinned);
+
+}  // namespace oscsim

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/run/replay.h"
+
+#include <tbb/task_group.h>
+
+#include <cstring>
+
+#include "sim/run/accuracy.h"
+
+namespace oscsim {
+namespace {
+
+using numerics::Matrix;
+using numerics::MatrixView;
+using numerics::QuantisedMatrix;
+
+std::string treatment_key(const GemmPlan& plan) {
+  return fmt::format("{} {} {} {} {} {}", name_of(plan.activation.format), plan.activation.gather_group,
+                     name_of(plan.activation.branch_format), plan.alpha, name_of(plan.cast.scale_rule),
+                     name_of(plan.cast.rounding));
+}
+
+std::string format_text(const GemmPlan& plan) {
+  std::string text;
+  for (const MatmulPass& pass : plan.passes)
+    text += fmt::format("{}{}{}", text.empty() ? "" : " + ", name_of(pass.format), pass.branch ? " branch" : "");
+  return text;
+}
+
+Matrix rows_of(MatrixView x, const std::vector<std::int64_t>& rows) {
+  Matrix chosen(x.dtype(), static_cast<std::int64_t>(rows.size()), x.cols());
+  const std::size_t bytes = static_cast<std::size_t>(x.cols()) * numerics::size_of(x.dtype());
+  for (std::size_t i = 0; i < rows.size(); ++i) std::memcpy(chosen.data() + i * bytes, x.row_data(rows[i]), bytes);
+  return chosen;
+}
+
+QuantisedMatrix rows_of(const QuantisedMatrix& whole, const std::vector<std::int64_t>& rows) {
+  QuantisedMatrix part{whole.format, static_cast<std::int64_t>(rows.size()), whole.k, whole.row_bytes, {}, {}, {}};
+  const auto pick = [&](auto& to, const auto& from) {
+    const auto width = static_cast<std::ptrdiff_t>(from.size() / static_cast<std::size_t>(whole.rows));
+    for (const std::int64_t row : rows)
+      to.insert(to.end(), from.begin() + row * width, from.begin() + (row + 1) * width);
+  };
+  pick(part.codes, whole.codes);
+  pick(part.block_scale, whole.block_scale);
+  pick(part.row_scale, whole.row_scale);
+  return part;
+}
+
+PreparedOperand rows_of(const PreparedOperand& whole, const std::vector<std::int64_t>& rows) {
+  PreparedOperand part{rows_of(whole.main, rows), std::nullopt};
+  if (whole.branch) part.branch = rows_of(*whole.branch, rows);
+  return part;
+}
+
+numerics::OutputView view_of(Matrix& matrix) {
+  return {matrix.row_f32(0).data(), matrix.rows(), matrix.cols()};
+}
+
+// Hands a written tile to the thread pool, in parts small enough to share it evenly.
+void compute_tile(tbb::task_group& tiles, const numerics::GemmEngine& engine, Matrix& output,
+                  const units::Region& region) {
+  constexpr std::int64_t kRows = 512;
+  constexpr std::int64_t kCols = 256;
+  for (std::int64_t row = region.row; row < region.row + region.rows; row += kRows)
+    for (std::int64_t col = region.k; col < region.k + region.depth; col += kCols) {
+      const numerics::OutputRegion part{row, col, std::min(kRows, region.row + region.rows - row),
+                                        std::min(kCols, region.k + region.depth - col)};
+      tiles.run([&engine, &output, part] { engine.compute(part, view_of(output)); });
+    }
+}
+
+}  // namespace
+
+Replay::Replay(const RunOptions& options, const RunInputs& inputs)
+    : options_(options), inputs_(inputs), timing_(inputs.machine) {
+  for (const Gemm& gemm : inputs.trace.gemms) ++waiting_[gemm.input].readers;
+}
+
+GemmPlan Replay::plan_of(const NamedScheme& scheme, const Gemm& gemm) const {
+  return plan_gemm(scheme.config, gemm.position, gemm.m, gemm.n, gemm.k);
+}
+
+const Tensor& Replay::tensor(const Gemm& gemm, Input& input) {
+  if (!input.tensor) input.tensor = inputs_.tensors->activation(gemm.input, gemm.position, gemm.input_rows, gemm.k);
+  return *input.tensor;
+}
+
+// The table of the GEMM's input: from the file, else by the paper's rule from the tensor, else (timing only, synthetic)
+// the channels that the generator plants.
+const ChannelTable* Replay::table(const Gemm& gemm, const GemmPlan& plan, Input& input) {
+  const std::int64_t group = plan.activation.gather_group;
+  if (group == 0) return nullptr;
+  const std::string key = fmt::format("{} {}", group, plan.alpha);
+  if (const auto known = input.tables.find(key); known != input.tables.end()) return &known->second;
+  ChannelTable found;
+  if (inputs_.table)
+    found = inputs_.table->find(gemm.input, gemm.k, group);
+  else if (options_.timing_only && options_.tensors.empty())
+    found = planted_channels(inputs_.trace.synthetic, options_.seed, gemm.input, gemm.k, group);
+  else
+    found = calibrate(tensor(gemm, input).view, group, plan.alpha).table;
+  return &input.tables.emplace(key, std::move(found)).first->second;
+}
+
+SideResult Replay::timed(const NamedScheme& scheme, const Gemm& gemm, const units::TileObserver& on_output) {
+  const GemmPlan plan = plan_of(scheme, gemm);
+  SideResult side = timing_.gemm(plan, scheme.config.mapping, on_output);
+  side.scheme = scheme.name;
+  side.formats = format_text(plan);
+  return side;
+}
+
+// Quantising and gathering the GEMM's input, once for all GEMMs that treat it alike.
+void Replay::shared_work(const Gemm& gemm, Input& input, RunResult& result) {
+  if (!inputs_.machine.model_shared_work) return;
+  const auto side = [&](const NamedScheme& scheme, const char* which) -> std::optional<SideResult> {
+    const GemmPlan plan = plan_of(scheme, gemm);
+    if (!plan.activation.any() || std::exchange(input.reported[which + treatment_key(plan)], true)) return std::nullopt;
+    SideResult work = timing_.activation(plan.activation, gemm.input_rows, gemm.k, table(gemm, plan, input));
+    work.scheme = scheme.name;
+    work.formats =
+        fmt::format("{}{}", plan.activation.gather_group > 0 ? "gather, " : "", name_of(plan.activation.format));
+    return work;
+  };
+  SharedResult shared{gemm.input,
+                      gemm.position,
+                      gemm.input_rows,
+                      gemm.k,
+                      1,
+                      side(inputs_.scheme, "scheme "),
+                      side(inputs_.baseline, "baseline ")};
+  if (shared.scheme || shared.baseline) result.shared.push_back(std::move(shared));
+}
+
+SideResult Replay::computed(const NamedScheme& scheme, const Gemm& gemm, Input& input, const MatrixView& x,
+                            const Tensor& weight, const Matrix& exact, const std::vector<std::int64_t>& rows,
+                            Matrix& output) {
+  const GemmPlan plan = plan_of(scheme, gemm);
+  const ChannelTable* channels = table(gemm, plan, input);
+  auto prepared = input.prepared.find(treatment_key(plan));
+  if (prepared == input.prepared.end())
+    prepared =
+        input.prepared.emplace(treatment_key(plan), prepare_activation(plan, tensor(gemm, input).view, channels)).first;
+  std::optional<PreparedOperand> part;
+  if (!rows.empty()) part = rows_of(prepared->second, rows);
+  const PreparedOperand& activation = part ? *part : prepared->second;
+  ensure(activation.main.rows == x.rows(), "{} prepared rows for {}", activation.main.rows, x.rows());
+
+  std::optional<PreparedOperand> prepared_weight = prepare_weight(plan, weight.view, channels);
+  const numerics::GemmEngine engine(operands_of(plan, activation, *prepared_weight), options_.kernel);
+  if (!options_.verify) prepared_weight.reset();
+
+  output = Matrix(numerics::Dtype::fp32, gemm.m, gemm.n);
+  // Tiles are computed beside the simulation, as their drain commands retire.
+  tbb::task_group tiles;
+  SideResult side;
+  try {
+    side = timed(scheme, gemm, [&](const units::Region& region) { compute_tile(tiles, engine, output, region); });
+  } catch (...) {
+    tiles.cancel();
+    tiles.wait();
+    throw;
+  }
+  tiles.wait();
+  side.accuracy = measure_accuracy(output, exact);
+  if (options_.verify)
+    side.verification = verify(plan, gemm, input, weight.view, rows, activation, *prepared_weight, output);
+  return side;
+}
+
+Verification Replay::verify(const GemmPlan& plan, const Gemm& gemm, Input& input, MatrixView weight,
+                            const std::vector<std::int64_t>& rows, const PreparedOperand& activation,
+                            const PreparedOperand& prepared_weight, const Matrix& output) {
+  Verification verification;
+  const ChannelTable* channels = table(gemm, plan, input);
+  PreparedOperand reference = prepare_activation(plan, tensor(gemm, input).view, channels, reference_cast);
+  if (!rows.empty()) reference = rows_of(reference, rows);
+  verify_operand(activation, reference, "activation", verification);
+  const PreparedOperand reference_weight = prepare_weight(plan, weight, channels, reference_cast);
+  verify_operand(prepared_weight, reference_weight, "weight", verification);
+  verify_outputs(operands_of(plan, reference, reference_weight), output, options_.seed, gemm.name, verification);
+  return verification;
+}
+
+void Replay::gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink) {
+  Input& input = waiting_.at(gemm.input);
+  shared_work(gemm, input, result);
+  GemmResult row;
+  row.gemm = gemm;
+  if (options_.timing_only) {
+    row.scheme = timed(inputs_.scheme, gemm, {});
+    row.baseline = timed(inputs_.baseline, gemm, {});
+  } else {
+    std::vector<std::int64_t> rows;
+    if (gemm.m < gemm.input_rows) rows = dispatched_rows(options_.seed, gemm.name, gemm.input_rows, gemm.m);
+    const Tensor& whole = tensor(gemm, input);
+    const Matrix chosen = rows.empty() ? Matrix() : rows_of(whole.view, rows);
+    const MatrixView x = rows.empty() ? whole.view : chosen.view();
+    const Tensor weight = inputs_.tensors->weight(gemm.weight, gemm.n, gemm.k);
+    Matrix exact(numerics::Dtype::fp32, gemm.m, gemm.n);
+    numerics::compute_all(numerics::Fp32Product(x, weight.view, options_.kernel), view_of(exact));
+    Matrix output;
+    row.baseline = computed(inputs_.baseline, gemm, input, x, weight, exact, rows, output);
+    row.scheme = computed(inputs_.scheme, gemm, input, x, weight, exact, rows, output);
+    if (sink) sink(gemm, output);
+  }
+  result.gemms.push_back(std::move(row));
+  if (--input.readers == 0) waiting_.erase(gemm.input);
+}
+
+}  // namespace oscsim

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Replays the GEMMs of a trace one after the other, under the scheme and under the baseline: cycles always, values
+// unless the run is timing-only.
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "models/schemes/operands.h"
+#include "sim/run/inputs.h"
+#include "sim/run/timing.h"
+#include "sim/run/verify.h"
+
+namespace oscsim {
+
+// Called with each output [m, n] of the scheme, in trace order.
+using OutputSink = std::function<void(const Gemm&, const numerics::Matrix&)>;
+
+class Replay {
+ public:
+  Replay(const RunOptions& options, const RunInputs& inputs);
+
+  void gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink);
+
+ private:
+  // An activation while GEMMs that read it are still to come.
+  struct Input {
+    std::int64_t readers = 0;  // GEMMs to come
+    std::optional<Tensor> tensor;
+    std::map<std::string, ChannelTable> tables;       // by group and alpha
+    std::map<std::string, PreparedOperand> prepared;  // by the plan's treatment
+    std::map<std::string, bool> reported;             // shared work in the result
+  };
+
+  const Tensor& tensor(const Gemm& gemm, Input& input);
+  const ChannelTable* table(const Gemm& gemm, const GemmPlan& plan, Input& input);
+  void shared_work(const Gemm& gemm, Input& input, RunResult& result);
+  GemmPlan plan_of(const NamedScheme& scheme, const Gemm& gemm) const;
+  SideResult timed(const NamedScheme& scheme, const Gemm& gemm, const units::TileObserver& on_output);
+  SideResult computed(const NamedScheme& scheme, const Gemm& gemm, Input& input, const numerics::MatrixView& x,
+                      const Tensor& weight, const numerics::Matrix& exact, const std::vector<std::int64_t>& rows,
+                      numerics::Matrix& output);
+  Verification verify(const GemmPlan& plan, const Gemm& gemm, Input& input, numerics::MatrixView weight,
+                      const std::vector<std::int64_t>& rows, const PreparedOperand& activation,
+                      const PreparedOperand& prepared_weight, const numerics::Matrix& output);
+
+  const RunOptions& options_;
+  const RunInputs& inputs_;
+  TimingModel timing_;
+  std::map<std::string, Input> waiting_;
+};
+
+}  // namespace oscsim

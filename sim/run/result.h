@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run yields; sim/report shows it.
+#pragma once
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/base/quantity.h"
+#include "models/units/chip.h"
+#include "sim/mapping/tiling.h"
+#include "sim/workload/trace.h"
+
+namespace oscsim {
+
+// (part, cycles), in a fixed order; parts that are zero are kept, so that rows of a table line up.
+using CycleList = std::vector<std::pair<std::string, Cycles>>;
+
+// Quality of an output against the FP32 product of the unquantised operands.
+struct Accuracy {
+  double sqnr_db = 0;  // infinite when there is no error; NaN when an output is NaN
+  double max_abs_error = 0;
+  std::string output_sha256;  // of the little-endian FP32 output, row-major
+};
+
+// Recomputation by the scalar reference.
+struct Verification {
+  std::int64_t compared = 0;     // outputs
+  std::int64_t outputs = 0;      // of the GEMM
+  std::int64_t rows = 0;         // compared rows
+  std::int64_t differing = 0;    // outputs, or codes and scales of an operand
+  std::string first_difference;  // place and both values
+};
+
+// One GEMM, or one piece of shared work, under one scheme.
+struct SideResult {
+  std::string scheme;
+  std::string formats;  // "mxfp4 + bf16 branch"
+  Cycles cycles{0};
+  double time_us = 0;
+  std::string bound;      // largest part of the cycle stack
+  CycleList cycle_stack;  // mean over the machine's cores; sums exactly to cycles
+  CycleList busy_cycles;  // of each pipe, mean over the machine's cores, rounded
+  units::Traffic traffic;
+  std::optional<Tiling> tile;  // of a GEMM
+  std::optional<Accuracy> accuracy;
+  std::optional<Verification> verification;
+};
+
+struct GemmResult {
+  Gemm gemm;
+  std::int64_t repeat = 1;
+  SideResult scheme;
+  SideResult baseline;
+  double speedup() const { return baseline.time_us / scheme.time_us; }
+};
+
+// Work on an activation that several GEMMs share; a side without any has no entry.
+struct SharedResult {
+  std::string input;
+  Position position{};
+  std::int64_t m = 0, k = 0, repeat = 1;
+  std::optional<SideResult> scheme, baseline;
+};
+
+struct SideTotal {
+  Cycles cycles{0};
+  double time_us = 0;
+};
+
+struct RunResult {
+  nlohmann::ordered_json provenance;
+  std::string machine, scheme, baseline;  // names
+  std::string trace;                      // name or description
+  std::vector<GemmResult> gemms;
+  std::vector<SharedResult> shared;
+  SideTotal scheme_total, baseline_total;  // gemms and shared work, times repeat
+  double speedup() const { return baseline_total.time_us / scheme_total.time_us; }
+  bool verified() const;  // a verification was asked for and none differs
+  std::int64_t differing() const;
+};
+
+}  // namespace oscsim

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/run/timing.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace oscsim {
+namespace {
+
+using units::kPipes;
+using units::PipeId;
+using units::PipeTime;
+
+// Sums over cores, divided by the number of cores so that the parts still sum to the total: largest remainders first.
+CycleList mean_parts(const std::vector<std::pair<std::string, std::int64_t>>& sums, std::int64_t cores, Cycles total) {
+  CycleList parts;
+  std::vector<std::size_t> order(sums.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(
+      order, [&](std::size_t a, std::size_t b) { return sums[a].second % cores > sums[b].second % cores; });
+  std::int64_t rest = total.count();
+  for (const auto& [name, sum] : sums) {
+    parts.emplace_back(name, Cycles(sum / cores));
+    rest -= sum / cores;
+  }
+  ensure(rest >= 0 && rest <= static_cast<std::int64_t>(parts.size()), "cycle stack misses its total by {}", rest);
+  for (std::int64_t i = 0; i < rest; ++i) parts[order[static_cast<std::size_t>(i)]].second += Cycles(1);
+  return parts;
+}
+
+std::int64_t accounted(const PipeTime& time) {
+  std::int64_t cycles = (time.busy + time.branch + time.startup).count();
+  for (const Cycles waiting : time.waiting) cycles += waiting.count();
+  return cycles;
+}
+
+// Stack parts in the order in which reports show them.
+struct Stack {
+  std::int64_t work = 0, branch = 0, startup = 0;
+  std::array<std::int64_t, kPipes> waiting{};
+  std::int64_t idle = 0;
+
+  void add_core(const std::array<PipeTime, kPipes>& pipes, PipeId primary, std::int64_t total) {
+    const PipeTime& time = pipes[static_cast<std::size_t>(primary)];
+    work += time.busy.count();
+    branch += time.branch.count();
+    startup += time.startup.count();
+    for (std::size_t i = 0; i < kPipes; ++i) {
+      // A wait whose root is the pipe itself is the latency of its own instructions.
+      if (i == static_cast<std::size_t>(primary))
+        startup += time.waiting[i].count();
+      else
+        waiting[i] += time.waiting[i].count();
+    }
+    std::size_t last = 0;
+    for (std::size_t i = 0; i < kPipes; ++i)
+      if (pipes[i].commands > 0 && pipes[i].end >= pipes[last].end) last = i;
+    const std::int64_t end = pipes[last].end.cycle();
+    if (last == static_cast<std::size_t>(primary))
+      startup += end - accounted(time);
+    else
+      waiting[last] += end - accounted(time);
+    idle += total - end;
+  }
+
+  std::vector<std::pair<std::string, std::int64_t>> parts(PipeId primary) const {
+    std::vector<std::pair<std::string, std::int64_t>> parts{{std::string(name_of(primary)), work}};
+    if (primary != PipeId::branch)
+      parts.emplace_back("branch", branch + waiting[static_cast<std::size_t>(PipeId::branch)]);
+    parts.emplace_back("startup", startup);
+    for (const auto& [name, pipe] : EnumNames<PipeId>::kValues)
+      if (pipe != primary && pipe != PipeId::branch)
+        parts.emplace_back("wait_" + std::string(name), waiting[static_cast<std::size_t>(pipe)]);
+    parts.emplace_back("idle", idle);
+    return parts;
+  }
+};
+
+std::string key_of(const GemmPlan& plan, const MappingParams& pinned) {
+  std::string key = fmt::format("gemm {} {} {}", plan.m, plan.n, static_cast<int>(plan.join_place));
+  for (const MatmulPass& pass : plan.passes) key += fmt::format(" {}:{}:{}", name_of(pass.format), pass.k, pass.branch);
+  for (const auto& pin : {pinned.m, pinned.n, pinned.k, pinned.stage_k, pinned.cores_m, pinned.cores_n})
+    key += fmt::format(" {}", pin.value_or(0));
+  return key + (pinned.order ? std::string(name_of(*pinned.order)) : "");
+}
+
+std::string key_of(const ActivationPlan& plan, std::int64_t rows, std::int64_t k, const ChannelTable* table) {
+  std::string key = fmt::format("activation {} {} {} {}", name_of(plan.format), plan.gather_group, rows, k);
+  if (plan.gather_group > 0 && table != nullptr) key += fmt::format(" {}", fmt::join(table->channels, ","));
+  return key;
+}
+
+}  // namespace
+
+SideResult timing_of(const units::MachineParams& machine, PipeId primary, const units::SimulationResult& simulation) {
+  SideResult result;
+  result.cycles = simulation.total;
+  result.time_us = static_cast<double>(simulation.total.count()) / machine.clock.count() * 1e6;
+  result.traffic = simulation.traffic;
+
+  Stack stack;
+  std::array<std::int64_t, kPipes> busy{};
+  std::int64_t startup = 0;
+  for (const auto& core : simulation.cores) {
+    stack.add_core(core, primary, simulation.total.count());
+    for (std::size_t i = 0; i < kPipes; ++i) busy[i] += (core[i].busy + core[i].branch).count();
+    startup += core[static_cast<std::size_t>(primary)].startup.count();
+  }
+  stack.idle += simulation.total.count() * (machine.cores - static_cast<std::int64_t>(simulation.cores.size()));
+  result.cycle_stack = mean_parts(stack.parts(primary), machine.cores, simulation.total);
+  result.bound = std::ranges::max_element(result.cycle_stack, {}, [](const auto& part) { return part.second; })->first;
+  for (const auto& [name, pipe] : EnumNames<PipeId>::kValues) {
+    const std::int64_t sum = busy[static_cast<std::size_t>(pipe)];
+    result.busy_cycles.emplace_back(name, Cycles((sum + machine.cores / 2) / machine.cores));
+  }
+  result.busy_cycles.emplace_back(std::string(name_of(primary)) + "_startup",
+                                  Cycles((startup + machine.cores / 2) / machine.cores));
+  return result;
+}
+
+SideResult TimingModel::gemm(const GemmPlan& plan, const MappingParams& pinned, const units::TileObserver& on_output) {
+  const std::string key = key_of(plan, pinned);
+  if (const auto known = known_.find(key); known != known_.end() && !on_output) return known->second;
+  auto tiling = tilings_.find(key);
+  if (tiling == tilings_.end()) tiling = tilings_.emplace(key, search_tiling(plan, machine_, pinned)).first;
+  units::Program program = gemm_program(plan, machine_, tiling->second);
+  const PipeId primary = program.primary;
+  SideResult result = timing_of(machine_, primary, units::simulate(machine_, std::move(program), on_output));
+  result.tile = tiling->second;
+  known_.insert_or_assign(key, result);
+  return result;
+}
+
+SideResult TimingModel::activation(const ActivationPlan& plan, std::int64_t rows, std::int64_t k,
+                                   const ChannelTable* table) {
+  const std::string key = key_of(plan, rows, k, table);
+  if (const auto known = known_.find(key); known != known_.end()) return known->second;
+  units::Program program = activation_program(plan, machine_, rows, k, table);
+  const PipeId primary = program.primary;
+  const SideResult result = timing_of(machine_, primary, units::simulate(machine_, std::move(program)));
+  known_.emplace(key, result);
+  return result;
+}
+
+}  // namespace oscsim
