@@ -20,6 +20,10 @@ void check_pair(numerics::FormatId a, numerics::FormatId b, std::string_view whe
 
 }  // namespace
 
+std::vector<Position> kept_by_default() {
+  return {Position::router, Position::lm_head};
+}
+
 void SchemeParams::check(std::vector<std::string>& problems) const {
   check_pair(activation, weight, "", problems);
   if (fallback) check_pair(fallback->activation, fallback->weight, "fallback: ", problems);

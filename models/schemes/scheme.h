@@ -67,6 +67,8 @@ struct FallbackParams {
   }
 };
 
+std::vector<Position> kept_by_default();  // router and lm_head
+
 struct SchemeParams {
   std::string description;
   numerics::FormatId activation{};
@@ -75,7 +77,7 @@ struct SchemeParams {
   numerics::ElementRounding rounding = numerics::ElementRounding::nearest_even;
   std::optional<OutlierParams> outliers;
   std::optional<FallbackParams> fallback;
-  std::vector<Position> keep_16bit = {Position::router, Position::lm_head};
+  std::vector<Position> keep_16bit = kept_by_default();
   numerics::FormatId kept_format = numerics::FormatId::bf16;
 
   template <class Visitor, class Self>

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/workload/channel_table_file.h"
+
+#include <map>
+
+#include "models/base/error.h"
+#include "models/base/quantity.h"
+#include "sim/config/atomic_file.h"
+#include "sim/config/reader.h"
+#include "sim/config/writer.h"
+
+namespace oscsim {
+namespace {
+
+void check_channels(const config::Node& node, const std::string& input, std::int64_t group,
+                    config::Problems& problems) {
+  for (const config::Node& channel : node.items()) {
+    const auto value = config::parse_integer(channel.text()).value;
+    if (value && *value < group) continue;
+    problems.add(channel.place(), fmt::format("channel {} of '{}'; allowed: -1 to {} for groups of {}", channel.text(),
+                                              input, group - 1, group));
+  }
+}
+
+}  // namespace
+
+ChannelTable ChannelTableFile::find(const std::string& input, std::int64_t k, std::int64_t scheme_group) const {
+  if (group != scheme_group)
+    input_error("{}: the tables are for groups of {} channels, the scheme works on groups of {}", path, group,
+                scheme_group);
+  std::vector<std::string> names;
+  for (const ChannelTableEntry& entry : tables) {
+    names.push_back(entry.input);
+    if (entry.input != input) continue;
+    if (std::ssize(entry.channels) != tiles_of(k, group))
+      input_error("{}: the table of '{}' has {} groups; {} channels in groups of {} make {}", path, input,
+                  entry.channels.size(), k, group, tiles_of(k, group));
+    ChannelTable table{.group = group, .channels = {}};
+    for (const std::int64_t channel : entry.channels) table.channels.push_back(static_cast<std::int16_t>(channel));
+    const std::int64_t tail = k - (std::ssize(table.channels) - 1) * group;
+    if (table.channels.back() >= tail)
+      input_error("{}: the table of '{}' has channel {} in the last group, which has {} channels", path, input,
+                  table.channels.back(), tail);
+    return table;
+  }
+  input_error("{}: no table for '{}'{}", path, input, did_you_mean(input, names));
+}
+
+ChannelTableFile read_channel_tables(const std::string& path) {
+  config::Problems problems;
+  const config::Node root = config::load_file(path, problems);
+  auto file = config::read<ChannelTableFile>(root, problems);
+  problems.throw_if_any();
+  file.path = path;
+  const config::Node& list = *root.find("tables");
+  if (file.tables.empty()) problems.add(list.place(), "there are no tables");
+  std::map<std::string, std::string> places;
+  for (std::size_t i = 0; i < file.tables.size(); ++i) {
+    const config::Node& node = list.items()[i];
+    const std::string& input = file.tables[i].input;
+    check_channels(*node.find("channels"), input, file.group, problems);
+    const auto [first, is_new] = places.try_emplace(input, node.place().text());
+    if (!is_new)
+      problems.add(node.place(), fmt::format("a second table for '{}'\n  first at {}", input, first->second));
+  }
+  problems.throw_if_any();
+  return file;
+}
+
+void write_channel_tables(const std::string& path, const ChannelTableFile& file) {
+  nlohmann::ordered_json json = config::to_json(file);
+  for (nlohmann::ordered_json& table : json["tables"])
+    if (table["density"].is_null()) table.erase("density");
+  config::write_file_atomically(path, "# Written by oscsim calibrate.\n" + config::json_to_yaml(json));
+}
+
+}  // namespace oscsim

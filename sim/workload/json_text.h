@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// JSON of others (config.json, safetensors headers), read strictly: no duplicate keys, bounded nesting.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace oscsim {
+
+// InputError "<origin>:<line>:<column>: not valid JSON: ..." for malformed text, and for a duplicate key or nesting
+// deeper than `deepest` ("<origin>: ...").
+nlohmann::json parse_json(std::string_view text, const std::string& origin, int deepest = 64);
+
+// "a number", "a string", ...
+std::string json_kind(const nlohmann::json& value);
+
+}  // namespace oscsim

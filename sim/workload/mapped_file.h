@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// A file seen as memory, read-only: tensors are used where they lie instead of being read.
+#pragma once
+
+#include <boost/interprocess/mapped_region.hpp>
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace oscsim {
+
+class MappedFile {
+ public:
+  // InputError when `path` is missing, a directory, or cannot be read. An empty file has no bytes.
+  explicit MappedFile(const std::string& path);
+  std::span<const std::byte> bytes() const {
+    return {static_cast<const std::byte*>(region_.get_address()), region_.get_size()};
+  }
+
+ private:
+  boost::interprocess::mapped_region region_;
+};
+
+}  // namespace oscsim

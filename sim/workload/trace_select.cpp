@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/workload/trace_select.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <regex>
+
+#include "models/base/error.h"
+#include "models/base/quantity.h"
+#include "sim/config/units.h"
+
+namespace oscsim {
+namespace {
+
+constexpr std::int64_t kLargestElement = 4;  // bytes: FP32
+constexpr std::size_t kNamesShown = 3;
+
+std::string trimmed(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(' ');
+  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts{""};
+  for (const char letter : text) {
+    if (letter == separator)
+      parts.emplace_back();
+    else
+      parts.back() += letter;
+  }
+  for (std::string& part : parts) part = trimmed(part);
+  return parts;
+}
+
+// "it has 252 GEMMs in layers 0-35: a, b, c, ..."
+std::string content(const Trace& trace) {
+  std::vector<std::string> names;
+  for (const Gemm& gemm : trace.gemms) {
+    if (names.size() == kNamesShown) break;
+    names.push_back(gemm.name);
+  }
+  const auto [first, last] = std::ranges::minmax(trace.gemms, {}, &Gemm::layer);
+  const std::string layers = last.layer < 0
+                                 ? "outside layers"
+                                 : fmt::format("in layers {}-{}", std::max<std::int64_t>(first.layer, 0), last.layer);
+  return fmt::format("the trace has {} GEMM{} {}: {}{}", trace.gemms.size(), trace.gemms.size() == 1 ? "" : "s", layers,
+                     joined(names), trace.gemms.size() > kNamesShown ? ", ..." : "");
+}
+
+std::regex expression(const std::string& text) {
+  try {
+    return std::regex(text, std::regex::ECMAScript);
+  } catch (const std::regex_error& error) {
+    input_error("--only '{}': not a regular expression: {}", text, error.what());
+  }
+}
+
+void check_product(const std::string& what, const char* names, std::int64_t a, std::int64_t b) {
+  std::int64_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product) || __builtin_mul_overflow(product, kLargestElement, &product))
+    input_error("{}: {} = {} x {} overflows: its bytes do not fit in 63 bits", what, names, a, b);
+}
+
+}  // namespace
+
+LayerRange parse_layer_range(const std::string& text) {
+  const std::vector<std::string> ends = split(text, '-');
+  std::vector<std::int64_t> values;
+  for (const std::string& end : ends)
+    if (const auto value = config::parse_integer(end).value) values.push_back(*value);
+  if (values.size() != ends.size() || ends.size() > 2)
+    input_error("'{}' is no range; expected a number such as 4 or a range such as 0-3", text);
+  if (values.front() > values.back())
+    input_error("range '{}' runs backwards; write {}-{}", text, values.back(), values.front());
+  return {.first = values.front(), .last = values.back()};
+}
+
+void check_sizes(const std::string& what, const Gemm& gemm) {
+  for (const auto& [name, size] : {std::pair("m", gemm.m), {"n", gemm.n}, {"k", gemm.k}})
+    if (size < 1) input_error("{}: {} = {}; allowed: at least 1", what, name, size);
+  check_product(what, "m x n", gemm.m, gemm.n);
+  check_product(what, "m x k", std::max(gemm.m, gemm.input_rows), gemm.k);
+  check_product(what, "n x k", gemm.n, gemm.k);
+  std::int64_t macs = 0;
+  if (__builtin_mul_overflow(gemm.m * gemm.n, gemm.k, &macs))
+    input_error("{}: m x n x k = {} x {} x {} overflows: does not fit in 63 bits", what, gemm.m, gemm.n, gemm.k);
+}
+
+Trace select(Trace trace, const std::optional<LayerRange>& layers, const std::optional<std::string>& only) {
+  if (!layers && !only) return trace;
+  Trace selected = trace;
+  if (layers)
+    std::erase_if(selected.gemms,
+                  [&](const Gemm& gemm) { return gemm.layer < layers->first || gemm.layer > layers->last; });
+  if (only) {
+    const std::regex pattern = expression(*only);
+    std::erase_if(selected.gemms, [&](const Gemm& gemm) { return !std::regex_search(gemm.name, pattern); });
+  }
+  if (!selected.gemms.empty()) return selected;
+  const std::string range = layers ? fmt::format("--layers {}-{}", layers->first, layers->last) : "";
+  const std::string regex = only ? fmt::format("--only '{}'", *only) : "";
+  input_error("{}{}{} selects nothing; {}", range, layers && only ? " with " : "", regex, content(trace));
+}
+
+Gemm parse_gemm(const std::string& text) {
+  const std::vector<std::string> parts = split(text, ',');
+  const std::string what = fmt::format("--gemm '{}'", text);
+  if (parts.size() != 3 && parts.size() != 4)
+    input_error("{}: {} values; expected M,N,K or M,N,K,position", what, parts.size());
+  Gemm gemm;
+  const std::pair<const char*, std::int64_t*> sizes[] = {{"M", &gemm.m}, {"N", &gemm.n}, {"K", &gemm.k}};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto [value, problem] = config::parse_integer(parts[i]);
+    if (!value) input_error("{}: {} must be an integer: {}", what, sizes[i].first, problem);
+    *sizes[i].second = *value;
+  }
+  if (parts.size() == 4) {
+    const auto position = enum_from<Position>(parts[3]);
+    const std::vector<std::string> allowed = names_of<Position>();
+    if (!position)
+      input_error("{}: unknown position '{}'; allowed: {}{}", what, parts[3], joined(allowed),
+                  did_you_mean(parts[3], allowed));
+    gemm.position = *position;
+  }
+  gemm.input_rows = gemm.m;
+  check_sizes(what, gemm);
+  gemm.name = fmt::format("gemm_{}x{}x{}", gemm.m, gemm.n, gemm.k);
+  gemm.weight = gemm.name + ".weight";
+  gemm.input = gemm.name + ".input";
+  return gemm;
+}
+
+Trace parse_gemms(std::span<const std::string> texts) {
+  Trace trace;
+  std::map<std::string, int> uses;
+  for (const std::string& text : texts) {
+    Gemm gemm = parse_gemm(text);
+    if (const int use = ++uses[gemm.name]; use > 1) {
+      gemm.name += fmt::format("_{}", use);
+      gemm.weight = gemm.name + ".weight";
+      gemm.input = gemm.name + ".input";
+    }
+    trace.gemms.push_back(std::move(gemm));
+  }
+  return trace;
+}
+
+}  // namespace oscsim
