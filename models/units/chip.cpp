@@ -67,6 +67,8 @@ class Chip : public sc_core::sc_module {
   }
 
   SimulationResult result() {
+    for (auto& core : cores_)
+      for (const Pipe* pipe : core->pipes()) pipe->rethrow_failure();
     SimulationResult result;
     result.traffic = {hbm_.read(), hbm_.written(), l2_.read(), l2_.written()};
     Instant end;

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <systemc>
 
@@ -44,6 +45,10 @@ class Pipe : public sc_core::sc_module {
   void on_retire(std::function<void(const Command&)> observer) { observer_ = std::move(observer); }
 
   const PipeTime& time() const { return time_; }
+  // Throws what stopped the pipe, if anything did.
+  void rethrow_failure() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
   bool finished() const { return stream_ == nullptr && !pending_ && flying_.empty(); }
   // What the pipe waits for, for the watchdog's report.
   std::string state() const;
@@ -78,6 +83,7 @@ class Pipe : public sc_core::sc_module {
 
   static void wake(Pipe* pipe);
   void step();
+  void advance();
   bool fetch();
   bool can_start();
   void begin();
@@ -101,6 +107,7 @@ class Pipe : public sc_core::sc_module {
   Instant covered_until_;           // time up to which busy, startup or waiting has been accounted
   std::optional<Missing> missing_;  // the token that the pending command waited for last
   PipeTime time_;
+  std::exception_ptr failure_;
   sc_core::sc_event wake_{"wake"};
 };
 

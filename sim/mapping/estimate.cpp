@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The analytic estimate: the slowest resource of the busiest core, or the shared memory, plus the fill of the pipeline
-// by the first tile and the drain of the last.
+// The analytic estimate: the slowest resource of the busiest core, or the shared memory, or the round trip of a load
+// through its two slots, plus the fill of the pipeline by the first tile and the drain of the last.
 #include <algorithm>
 
 #include "sim/mapping/tiling.h"
@@ -96,9 +96,18 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
   double matrix = tiles * std::max(cost.tensor, cost.branch);
   const bool single_accumulator = ring_slots(plan, machine, tiling).accumulators == 1;
   if (single_accumulator) matrix += (tiles - 1) * drain_exposed;
-  const double steady = std::max({matrix, tiles * cost.feed, load, tiles * drain, l2, hbm});
-  if (machine.overlap == units::Overlap::perfect) return steady;
-  const double latency = (machine.l2.latency.count() + machine.hbm.latency.count()) * 1e-9 * machine.clock.count();
+  const double throughput = std::max({matrix, tiles * cost.feed, load, tiles * drain, l2, hbm});
+  if (machine.overlap == units::Overlap::perfect) return throughput;
+  const auto cycles_of = [&](Nanoseconds time) { return time.count() * 1e-9 * machine.clock.count(); };
+  // A streamed operand has two slots: a slot is loaded, awaited and fed before it takes the stage after next.
+  const double misses =
+      std::min(1.0, (a_total * again_a + b_total * again_b) / (a_total * sweeps_a + b_total * sweeps_b));
+  const double awaited = cycles_of(machine.l2.latency) + misses * cycles_of(machine.hbm.latency);
+  const double streamed = (a_stays ? 0 : cost.load_a) + (b_stays ? 0 : cost.load_b);
+  const double round_trips =
+      tiles * (streamed + cost.feed + static_cast<double>(stages_per_tile(plan, tiling)) * awaited) / 2;
+  const double steady = std::max(throughput, round_trips);
+  const double latency = cycles_of(machine.l2.latency) + cycles_of(machine.hbm.latency);
   const double fill = cost.first_load + latency + cost.first_feed;
   return steady + fill + (machine.core.drain.follows ? drain - std::min(drain, cost.first_step) : drain);
 }

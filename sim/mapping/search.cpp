@@ -49,14 +49,20 @@ std::string step_problem(const MachineParams& machine, const MatmulPass& pass, s
   return {};
 }
 
-// The deepest step of a pass that fits, 0 when none does. Bounded by k.
+// Whether loads of one step, double-buffered, fit L1.
+bool fits_l1(const MachineParams& machine, const MatmulPass& pass, std::int64_t m, std::int64_t n, std::int64_t depth) {
+  return (operand_bytes(machine, pass, m, depth) + operand_bytes(machine, pass, n, depth)) * 2 <=
+         machine.core.buffers.l1;
+}
+
+// The deepest step of a pass that fits the operand buffers and L1, 0 when none does. Bounded by k.
 std::int64_t deepest_step(const MachineParams& machine, const MatmulPass& pass, std::int64_t m, std::int64_t n) {
   const std::int64_t granule = k_granule(machine, pass);
   std::int64_t low = 0;
   std::int64_t high = tiles_of(pass.k, granule);
   while (low < high) {
     const std::int64_t middle = (low + high + 1) / 2;
-    if (step_problem(machine, pass, m, n, middle * granule).empty())
+    if (step_problem(machine, pass, m, n, middle * granule).empty() && fits_l1(machine, pass, m, n, middle * granule))
       low = middle;
     else
       high = middle - 1;
@@ -78,6 +84,9 @@ std::vector<std::int64_t> tile_sizes(std::int64_t extent, std::int64_t granule,
   std::ranges::reverse(sizes);
   return sizes;
 }
+
+// What a tile must pass, in the order of the checks.
+enum class Hurdle : std::uint8_t { operands, accumulators, loads, cores };
 
 class Search {
  public:
@@ -105,11 +114,11 @@ class Search {
       const std::int64_t step = main && pinned_.k ? *pinned_.k : deepest_step(machine_, pass, m, n);
       const std::int64_t smallest = step == 0 ? k_granule(machine_, pass) : step;
       if (const std::string problem = step_problem(machine_, pass, m, n, smallest); !problem.empty())
-        return reject("tile of m {} n {} k {}: {}", m, n, smallest, problem);
+        return reject(Hurdle::operands, "tile of m {} n {} k {}: {}", m, n, smallest, problem);
       if (main && smallest % std::max(1, numerics::format(pass.format).block) != 0)
-        return reject("mapping.k of {} is not a multiple of the {}-element block of {}", smallest,
+        return reject(Hurdle::operands, "mapping.k of {} is not a multiple of the {}-element block of {}", smallest,
                       numerics::format(pass.format).block, name_of(pass.format));
-      tiling.passes.push_back({step, step});
+      tiling.passes.push_back({smallest, smallest});
     }
     for (const LoopOrder order :
          {LoopOrder::m_outer, LoopOrder::n_outer, LoopOrder::a_resident, LoopOrder::b_resident}) {
@@ -131,19 +140,20 @@ class Search {
       if (pinned_.stage_k) {
         tiling.passes.front().stage = *pinned_.stage_k;
         if (*pinned_.stage_k % single.front().step != 0) {
-          reject("mapping.stage_k of {} is not a multiple of the step of {}", *pinned_.stage_k, single.front().step);
+          reject(Hurdle::operands, "mapping.stage_k of {} is not a multiple of the step of {}", *pinned_.stage_k,
+                 single.front().step);
           break;
         }
       }
       const RingSlots slots = ring_slots(plan_, machine_, tiling);
       if (slots.accumulators + slots.branch_accumulators == 0) {
-        reject("tile of m {} n {}: {} of {} bytes does not hold its FP32 accumulators of {} bytes", tiling.m, tiling.n,
-               "core.buffers.l0c", machine_.core.buffers.l0c.count(), tiling.m * tiling.n * 4);
+        reject(Hurdle::accumulators, "tile of m {} n {}: {}", tiling.m, tiling.n, accumulator_problem(tiling));
         break;
       }
       if (slots.l1_a == 0) {
-        reject("tile of m {} n {} with loads of depth {}: core.buffers.l1 of {} bytes is too small", tiling.m, tiling.n,
-               tiling.passes.front().stage, machine_.core.buffers.l1.count());
+        reject(Hurdle::loads,
+               "tile of m {} n {} with loads of depth {}: core.buffers.l1 of {} bytes is too small for {:.0f} bytes",
+               tiling.m, tiling.n, tiling.passes.front().stage, machine_.core.buffers.l1.count(), slots.l1_bytes);
         if (tiling.order == LoopOrder::m_outer || tiling.order == LoopOrder::n_outer) break;
       } else {
         try_cores(tiling);
@@ -161,7 +171,8 @@ class Search {
       // Every split of equal height: the widest that leaves no core without a tile.
       const std::int64_t cores_n = pinned_.cores_n ? *pinned_.cores_n : std::min(tiles_n, machine_.cores / cores_m);
       if (cores_n > tiles_n || cores_n * cores_m > machine_.cores) {
-        reject("{} x {} cores for {} x {} tiles on {} cores", cores_m, cores_n, tiles_m, tiles_n, machine_.cores);
+        reject(Hurdle::cores, "{} x {} cores for {} x {} tiles on {} cores", cores_m, cores_n, tiles_m, tiles_n,
+               machine_.cores);
         continue;
       }
       tiling.cores_m = cores_m;
@@ -173,12 +184,27 @@ class Search {
       }
     }
     if (pinned_.cores_m && *pinned_.cores_m > std::min(tiles_m, machine_.cores))
-      reject("mapping.cores_m of {} for {} tiles along m on {} cores", *pinned_.cores_m, tiles_m, machine_.cores);
+      reject(Hurdle::cores, "mapping.cores_m of {} for {} tiles along m on {} cores", *pinned_.cores_m, tiles_m,
+             machine_.cores);
   }
 
+  // Which accumulator buffer does not hold the tile.
+  std::string accumulator_problem(const Tiling& tiling) const {
+    const Bytes tile = accumulator_bytes(plan_, machine_, tiling);
+    const bool tensor = std::ranges::any_of(
+        plan_.passes, [&](const MatmulPass& pass) { return unit_of(machine_, pass).pipe == PipeId::tensor; });
+    const bool in_l0c = tensor && machine_.core.buffers.l0c < tile;
+    return fmt::format("{} of {} bytes does not hold its FP32 accumulators of {} bytes",
+                       in_l0c ? "core.buffers.l0c" : "core.branch.accumulator",
+                       (in_l0c ? machine_.core.buffers.l0c : machine_.core.branch.accumulator).count(), tile.count());
+  }
+
+  // Keeps the reason of the tile that came furthest; the last of these is the smallest.
   template <class... Args>
-  void reject(fmt::format_string<Args...> text, Args&&... args) {
-    if (problem_.empty()) problem_ = fmt::format(text, std::forward<Args>(args)...);
+  void reject(Hurdle hurdle, fmt::format_string<Args...> text, Args&&... args) {
+    if (!problem_.empty() && hurdle < hurdle_) return;
+    hurdle_ = hurdle;
+    problem_ = fmt::format(text, std::forward<Args>(args)...);
   }
 
   std::string pins() const {
@@ -192,6 +218,8 @@ class Search {
     add("mapping.stage_k", pinned_.stage_k);
     add("mapping.cores_m", pinned_.cores_m);
     add("mapping.cores_n", pinned_.cores_n);
+    if (pinned_.order)
+      text += fmt::format("{}mapping.order {}", text.empty() ? " with " : ", ", name_of(*pinned_.order));
     return text;
   }
 
@@ -200,7 +228,8 @@ class Search {
   const MappingParams& pinned_;
   Tiling best_;
   double best_estimate_ = 0;
-  std::string problem_;  // the first reason for which a tile was rejected
+  Hurdle hurdle_ = Hurdle::operands;
+  std::string problem_;  // why no tile fits
 };
 
 }  // namespace

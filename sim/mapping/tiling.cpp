@@ -29,6 +29,14 @@ std::int64_t stages_per_tile(const GemmPlan& plan, const Tiling& tiling) {
   return stages;
 }
 
+Bytes accumulator_bytes(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling) {
+  const bool branch = std::ranges::any_of(
+      plan.passes, [&](const MatmulPass& pass) { return unit_of(machine, pass).pipe == PipeId::branch; });
+  // A branch that shares the unit but joins in the epilogue keeps an accumulator of its own in L0C.
+  const bool apart = plan.passes.size() > 1 && !branch && plan.join_place == JoinPlace::epilogue;
+  return Bytes(tiling.m * tiling.n * 4) * (apart ? 2 : 1);
+}
+
 RingSlots ring_slots(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling) {
   Bytes a{0}, b{0};
   bool tensor = false, branch = false;
@@ -43,14 +51,11 @@ RingSlots ring_slots(const GemmPlan& plan, const MachineParams& machine, const T
   RingSlots slots;
   slots.l1_a = tiling.order == LoopOrder::a_resident ? std::max<std::int64_t>(stages, 2) : 2;
   slots.l1_b = tiling.order == LoopOrder::b_resident ? std::max<std::int64_t>(stages, 2) : 2;
-  if (static_cast<double>(a.count()) * static_cast<double>(slots.l1_a) +
-          static_cast<double>(b.count()) * static_cast<double>(slots.l1_b) >
-      static_cast<double>(machine.core.buffers.l1.count()))
-    slots.l1_a = slots.l1_b = 0;
+  slots.l1_bytes = static_cast<double>(a.count()) * static_cast<double>(slots.l1_a) +
+                   static_cast<double>(b.count()) * static_cast<double>(slots.l1_b);
+  if (slots.l1_bytes > static_cast<double>(machine.core.buffers.l1.count())) slots.l1_a = slots.l1_b = 0;
 
-  // A branch that shares the unit but joins in the epilogue keeps an accumulator of its own in L0C.
-  const bool apart = plan.passes.size() > 1 && !branch && plan.join_place == JoinPlace::epilogue;
-  const Bytes tile = Bytes(tiling.m * tiling.n * 4) * (apart ? 2 : 1);
+  const Bytes tile = accumulator_bytes(plan, machine, tiling);
   const auto fitting = [&](Bytes buffer) { return std::min<std::int64_t>(4, buffer.count() / tile.count()); };
   slots.accumulators = tensor ? fitting(machine.core.buffers.l0c) : 0;
   slots.branch_accumulators = branch ? fitting(machine.core.branch.accumulator) : 0;

@@ -41,7 +41,10 @@ PassUnit unit_of(const units::MachineParams& machine, const MatmulPass& pass);
 // Slots of each ring that a tiling gets on a machine; 0 where a buffer is too small for it.
 struct RingSlots {
   std::int64_t l1_a = 0, l1_b = 0, accumulators = 0, branch_accumulators = 0;
+  double l1_bytes = 0;  // that the loads take, whether or not they fit
 };
+// One output tile's FP32 accumulators in the buffer of one matrix unit.
+Bytes accumulator_bytes(const GemmPlan& plan, const units::MachineParams& machine, const Tiling& tiling);
 RingSlots ring_slots(const GemmPlan& plan, const units::MachineParams& machine, const Tiling& tiling);
 
 // Loads into L1 that one strip (a tile's rows, all of k, every pass) takes.

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// A packed pair of operands and the kernel that multiplies them, over strips of the output.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+
+#include "models/numerics/gemm.h"
+#include "models/numerics/kernels/kernel.h"
+#include "models/numerics/kernels/pack.h"
+
+namespace oscsim::numerics::kernels {
+
+// Kernel::automatic becomes the best one; InputError when the CPU lacks the kernel.
+Kernel resolve(Kernel kernel);
+
+// Rows and whole panels of the output: what one pass over K computes. Its accumulators are [panel][row][32].
+struct Strip {
+  std::int64_t row = 0;
+  std::int64_t rows = 0;
+  std::int64_t panel = 0;
+  std::int64_t panels = 0;
+
+  std::int64_t accumulators() const { return rows * panels * kPanelCols; }
+};
+
+// Calls `body(strip)` for strips that cover the region, small enough that accumulators and unpacked rows stay in L2.
+template <class Body>
+void for_each_strip(const OutputRegion& region, const Body& body) {
+  constexpr std::int64_t kRows = 256;
+  constexpr std::int64_t kPanels = 8;
+  const std::int64_t first = region.col / kPanelCols;
+  const std::int64_t last = tiles_of(region.col + region.cols, kPanelCols);
+  const std::int64_t step = tiles_of(region.rows, std::max<std::int64_t>(1, tiles_of(region.rows, kRows)));
+  for (std::int64_t row = 0; row < region.rows; row += step)
+    for (std::int64_t panel = first; panel < last; panel += kPanels)
+      body(Strip{region.row + row, std::min(step, region.rows - row), panel, std::min(kPanels, last - panel)});
+}
+
+class Product {
+ public:
+  Product(const PlainOperand& a, const PlainOperand& b, Kernel kernel);
+
+  const PackedMatrix& a() const { return a_; }
+  const PackedMatrix& b() const { return b_; }
+  // Whether the kernel is exact for the scales of these operands (see kernel.h); accumulate needs it to be.
+  bool exact() const;
+  // acc = the strip's accumulators continued over all of K. INT32 for int8.
+  void accumulate(const Strip& strip, float* acc) const;
+
+ private:
+  PackedMatrix a_;
+  PackedMatrix b_;
+  const TileKernel* kernel_;
+};
+
+// This thread's scratch memory, at least `bytes`; slots do not overlap.
+enum class Slot : std::uint8_t { main_acc, branch_acc, rows, panel };
+std::byte* scratch(Slot slot, std::int64_t bytes);
+
+// Calls `compute(region)` for regions that cover [rows, cols], in parallel.
+void parallel_regions(std::int64_t rows, std::int64_t cols, const std::function<void(OutputRegion)>& compute);
+
+// DefectError unless the region lies in the view and both in [rows, cols].
+void check_region(const OutputRegion& region, const OutputView& out, std::int64_t rows, std::int64_t cols);
+
+}  // namespace oscsim::numerics::kernels

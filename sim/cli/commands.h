@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands of oscsim. Each adds its options to the program's parser; when the user has chosen it, `action` holds
+// what it does once parsing is over. An action returns the exit status.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace oscsim {
+
+enum ExitStatus : int { kDone = 0, kCheckFailed = 1, kWrongInput = 2, kDefect = 3 };
+
+using Action = std::function<int()>;
+
+void add_run_command(CLI::App& app, Action& action);
+void add_trace_command(CLI::App& app, Action& action);
+void add_describe_command(CLI::App& app, Action& action);
+
+}  // namespace oscsim

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program: parses the command line, runs one command, and turns failures into messages and exit statuses.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <new>
+
+#include "models/base/error.h"
+#include "sim/cli/commands.h"
+#include "sim/cli/standard_output.h"
+#include "sim/cli/usage.h"
+#include "sim/report/version.h"
+
+namespace oscsim {
+namespace {
+
+int dispatch(int argc, char** argv) {
+  CLI::App app("Cycle-approximate, bit-exact simulator of low-precision LLM accelerators", "oscsim");
+  app.set_version_flag("--version", fmt::format("oscsim {} (git {})", version(), git_hash()));
+  app.require_subcommand(0, 1);
+  app.footer("Example:\n  oscsim run --machine ascend_950pr --layers 0 --json result.json\n");
+  Action action;
+  add_run_command(app, action);
+  add_trace_command(app, action);
+  add_describe_command(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    print(app.help());
+    return kDone;
+  } catch (const CLI::CallForVersion& version_text) {
+    print(std::string(version_text.what()) + "\n");
+    return kDone;
+  } catch (const CLI::ParseError& error) {
+    throw InputError(usage_message(app, error));
+  }
+  if (!action) input_error("no command\n  allowed: run, trace, describe; see: oscsim --help");
+  return action();
+}
+
+int guarded(int argc, char** argv) {
+  try {
+    return dispatch(argc, argv);
+  } catch (const InputError& error) {
+    fmt::print(stderr, "oscsim: {}\n", error.what());
+    return kWrongInput;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr,
+               "oscsim: out of memory\n  --timing-only needs no tensors; --layers and --only make a run smaller\n");
+    return kWrongInput;
+  } catch (const std::exception& error) {
+    fmt::print(stderr,
+               "oscsim: defect: {}\n  this is our mistake, not yours: please report it with the command line and "
+               "'oscsim --version' ({} {})\n",
+               error.what(), version(), git_hash());
+    return kDefect;
+  }
+}
+
+}  // namespace
+}  // namespace oscsim
+
+int main(int argc, char** argv) {
+  oscsim::prepare_standard_streams();
+  return oscsim::guarded(argc, argv);
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// oscsim run
+#include <memory>
+
+#include "sim/cli/arguments.h"
+#include "sim/cli/commands.h"
+#include "sim/cli/progress.h"
+#include "sim/cli/standard_output.h"
+#include "sim/config/atomic_file.h"
+#include "sim/report/csv.h"
+#include "sim/report/json.h"
+#include "sim/report/table.h"
+#include "sim/run/run.h"
+
+namespace oscsim {
+namespace {
+
+constexpr std::int64_t kMostThreads = 1024;
+
+struct RunArguments {
+  RunOptions options;
+  std::string seed = "1", threads = "0", kernel = "auto";
+  std::string json, csv;
+};
+
+int run_command(RunArguments& arguments) {
+  RunOptions& options = arguments.options;
+  options.seed = static_cast<std::uint64_t>(integer_argument("--seed", arguments.seed, 0));
+  options.threads = static_cast<int>(integer_argument("--threads", arguments.threads, 0, kMostThreads));
+  options.kernel = choice_argument<numerics::Kernel>("--kernel", arguments.kernel);
+  require_writable({{"--json", arguments.json}, {"--csv", arguments.csv}, {"--outputs", options.outputs}});
+
+  ProgressLine line;
+  const RunResult result = run(options, [&line](std::size_t done, std::size_t total, const std::string& next) {
+    line.update(done, total, next);
+  });
+  line.clear();
+  if (!arguments.json.empty()) config::write_file_atomically(arguments.json, result_json(result));
+  if (!arguments.csv.empty()) config::write_file_atomically(arguments.csv, result_csv(result));
+  print(result_table(result));
+  return options.verify && result.differing() > 0 ? kCheckFailed : kDone;
+}
+
+void add_inputs(CLI::App& command, RunOptions& options) {
+  const auto file = [&](const std::string& name, std::string& value, const char* meaning) {
+    return command.add_option(name, value, meaning)->type_name("FILE|NAME")->capture_default_str();
+  };
+  file("--machine", options.machine, "machine; names stand for files of configs/machines");
+  CLI::Option* trace = file("--trace", options.trace, "GEMMs to replay; names stand for files of traces");
+  file("--scheme", options.scheme, "scheme; names stand for files of configs/schemes");
+  file("--baseline", options.baseline, "scheme to compare with");
+  command.add_option("--gemm", options.gemms, "one GEMM instead of a trace; repeatable")
+      ->type_name("M,N,K[,POSITION]")
+      ->allow_extra_args(false)
+      ->excludes(trace);
+  command
+      .add_option("--set", options.settings,
+                  "change one value of machine, scheme, baseline, trace or mapping; repeatable")
+      ->type_name("PATH=VALUE")
+      ->allow_extra_args(false);
+  command.add_option("--layers", options.layers, "layers to replay")->type_name("FIRST[-LAST]");
+  command.add_option("--only", options.only, "GEMMs whose name matches")->type_name("REGEX");
+  command
+      .add_option("--tensors", options.tensors,
+                  "safetensors files with weights and activations; none: synthetic tensors")
+      ->type_name("FILE");
+  command.add_option("--table", options.table, "channel table; none: calibrated from the tensors")->type_name("FILE");
+}
+
+void add_outputs(CLI::App& command, RunArguments& arguments) {
+  command.add_option("--json", arguments.json, "write the result, schema 1")->type_name("FILE");
+  command.add_option("--csv", arguments.csv, "write the main columns")->type_name("FILE");
+  command.add_option("--outputs", arguments.options.outputs, "write the scheme's outputs, safetensors in FP32")
+      ->type_name("FILE");
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app, Action& action) {
+  const auto arguments = std::make_shared<RunArguments>();
+  RunOptions& options = arguments->options;
+  CLI::App& command = *app.add_subcommand("run", "Replay GEMMs on a machine under a scheme and a baseline");
+  add_inputs(command, options);
+  command.add_flag("--timing-only", options.timing_only, "no tensors, no outputs: cycles and traffic only");
+  command.add_flag("--verify", options.verify, "recompute with the scalar reference; exit status 1 when a bit differs");
+  command.add_flag("--allow-nonfinite", options.allow_nonfinite, "go on with NaN and Inf in tensors; NaN propagates");
+  const auto value = [&](const char* name, std::string& text, const char* meaning, const char* type) {
+    command.add_option(name, text, meaning)->type_name(type)->capture_default_str();
+  };
+  value("--seed", arguments->seed, "of synthetic tensors and of every sample", "N");
+  value("--threads", arguments->threads, "0: all; results do not depend on it", "N");
+  value("--kernel", arguments->kernel, "auto, avx512_vnni, avx2 or portable; results do not depend on it", "NAME");
+  add_outputs(command, *arguments);
+  command.footer(
+      "Examples:\n"
+      "  oscsim run --machine ascend_950pr --layers 0 --json result.json\n"
+      "  oscsim run --gemm 2048,4096,4096,attn_in --set machine.core.gather.lanes=32 --verify\n");
+  command.callback([arguments, &action] { action = [arguments] { return run_command(*arguments); }; });
+}
+
+}  // namespace oscsim

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// oscsim trace
+#include <filesystem>
+#include <memory>
+
+#include "sim/cli/arguments.h"
+#include "sim/cli/commands.h"
+#include "sim/cli/standard_output.h"
+#include "sim/workload/generate.h"
+#include "sim/workload/trace_document.h"
+
+namespace oscsim {
+namespace {
+
+struct TraceArguments {
+  std::string model, from_csv, output;
+  std::string phase, tokens, context, batch, layers, rows, skew, seed;  // empty: not given
+  bool lm_head = false;
+};
+
+// A config.json, or a folder that has one, or the name of a model.
+ModelShape shape(const std::string& model) {
+  std::error_code error;
+  const std::filesystem::path path(model);
+  if (std::filesystem::is_regular_file(path / "config.json", error))
+    return read_config_json((path / "config.json").string());
+  if (model.ends_with(".json") || std::filesystem::exists(path, error)) return read_config_json(model);
+  return shape_of(model);
+}
+
+// A generated trace is one of a model's two phases; files may have others.
+Phase phase_of(const std::string& text) {
+  const auto phase = enum_from<Phase>(text);
+  const std::vector<std::string> allowed{"prefill", "decode"};
+  if (!phase || *phase == Phase::other)
+    input_error("--phase: unknown '{}'\n  allowed: {}{}", text, joined(allowed), did_you_mean(text, allowed));
+  return *phase;
+}
+
+TraceOptions options_of(const TraceArguments& arguments) {
+  TraceOptions options;
+  if (arguments.phase.empty()) input_error("--phase is missing; allowed: prefill, decode");
+  if (arguments.tokens.empty())
+    input_error("--tokens is missing: the tokens of each sequence (prefill), or the number of sequences (decode)");
+  options.phase = phase_of(arguments.phase);
+  options.tokens = integer_argument("--tokens", arguments.tokens, 1);
+  if (!arguments.context.empty()) options.context = integer_argument("--context", arguments.context, 0);
+  if (!arguments.batch.empty()) options.batch = integer_argument("--batch", arguments.batch, 1);
+  if (!arguments.layers.empty()) options.layers = parse_layer_range(arguments.layers);
+  if (!arguments.rows.empty()) options.rows = choice_argument<ExpertRows>("--rows", arguments.rows);
+  if (options.rows != ExpertRows::skewed && !(arguments.skew.empty() && arguments.seed.empty()))
+    input_error("{} needs --rows skewed", arguments.skew.empty() ? "--seed" : "--skew");
+  if (!arguments.skew.empty()) options.skew = number_argument("--skew", arguments.skew, 0, 16);
+  if (!arguments.seed.empty()) options.seed = static_cast<std::uint64_t>(integer_argument("--seed", arguments.seed, 0));
+  options.lm_head = arguments.lm_head;
+  return options;
+}
+
+TraceDocument document(const TraceArguments& arguments) {
+  if (!arguments.from_csv.empty()) return read_csv(arguments.from_csv);
+  if (arguments.model.empty()) input_error("no model: give a name such as Qwen3-8B, a config.json, or --from-csv FILE");
+  return generate(shape(arguments.model), options_of(arguments));
+}
+
+int trace_command(const TraceArguments& arguments) {
+  require_writable({{"-o", arguments.output}});
+  const TraceDocument trace = document(arguments);
+  if (arguments.output.empty())
+    print(to_yaml(trace));
+  else
+    write_trace(arguments.output, trace);
+  return kDone;
+}
+
+}  // namespace
+
+void add_trace_command(CLI::App& app, Action& action) {
+  const auto arguments = std::make_shared<TraceArguments>();
+  CLI::App& command = *app.add_subcommand("trace", "Write the GEMMs of a model's forward pass as a trace");
+  CLI::Option* csv =
+      command.add_option("--from-csv", arguments->from_csv, "lines Layer,M,N,K instead of a model")->type_name("FILE");
+  const auto value = [&](const char* name, std::string& text, const char* meaning, const char* type) {
+    command.add_option(name, text, meaning)->type_name(type)->excludes(csv);
+  };
+  value("model", arguments->model, "model of Qwen3, or a config.json of Hugging Face", "MODEL|FILE");
+  value("--phase", arguments->phase, "prefill or decode", "NAME");
+  value("--tokens", arguments->tokens, "prefill: tokens of each sequence; decode: sequences", "N");
+  value("--context", arguments->context, "tokens of each sequence in the KV cache", "N");
+  value("--batch", arguments->batch, "sequences", "N");
+  value("--layers", arguments->layers, "part of the layers", "FIRST[-LAST]");
+  value("--rows", arguments->rows, "tokens of the experts: even (the default) or skewed", "NAME");
+  value("--skew", arguments->skew, "exponent of skewed rows (Zipf); default 1", "S");
+  value("--seed", arguments->seed, "of skewed rows; default 1", "N");
+  command.add_flag("--lm-head", arguments->lm_head, "with the output embedding of the last token")->excludes(csv);
+  command.add_option("-o,--output", arguments->output, "file to write; none: standard output")->type_name("FILE");
+  command.footer("Example:\n  oscsim trace Qwen3-8B --phase prefill --tokens 2048 -o trace.yaml\n");
+  command.callback([arguments, &action] { action = [arguments] { return trace_command(*arguments); }; });
+}
+
+}  // namespace oscsim

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Messages for a command line that does not parse.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace oscsim {
+
+// What is wrong, the nearest option or command, and where help is.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error);
+
+}  // namespace oscsim

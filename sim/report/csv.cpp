@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/report/csv.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace oscsim {
+namespace {
+
+constexpr std::string_view kSideColumns[] = {"name",           "formats",        "cycles",          "time_us",
+                                             "bound",          "hbm_read_bytes", "hbm_write_bytes", "l2_read_bytes",
+                                             "l2_write_bytes", "sqnr_db",        "max_abs_error"};
+
+class Line {
+ public:
+  void add(std::string_view field) {
+    if (!text_.empty()) text_ += ',';
+    const bool needs_quotes = field.find_first_of(",\"\r\n") != std::string_view::npos;
+    if (!needs_quotes) {
+      text_ += field;
+      return;
+    }
+    text_ += '"';
+    for (const char letter : field) text_ += letter == '"' ? std::string("\"\"") : std::string(1, letter);
+    text_ += '"';
+  }
+  void add(std::int64_t value) { add(std::to_string(value)); }
+  void add(double value) { add(fmt::format("{}", value)); }
+
+  void add(const SideResult* side) {
+    if (side == nullptr) {
+      for (std::size_t i = 0; i < std::size(kSideColumns); ++i) add("");
+      return;
+    }
+    add(side->scheme);
+    add(side->formats);
+    add(side->cycles.count());
+    add(side->time_us);
+    add(side->bound);
+    add(side->traffic.hbm_read.count());
+    add(side->traffic.hbm_write.count());
+    add(side->traffic.l2_read.count());
+    add(side->traffic.l2_write.count());
+    side->accuracy ? add(side->accuracy->sqnr_db) : add("");
+    side->accuracy ? add(side->accuracy->max_abs_error) : add("");
+  }
+
+  std::string end() const { return text_ + '\n'; }
+
+ private:
+  std::string text_;
+};
+
+std::string heading() {
+  Line line;
+  for (const std::string_view column : {"kind", "name", "position", "m", "n", "k", "repeat", "speedup"})
+    line.add(column);
+  for (const std::string_view side : {"scheme", "baseline"})
+    for (const std::string_view column : kSideColumns) line.add(fmt::format("{}_{}", side, column));
+  return line.end();
+}
+
+const SideResult* pointer(const std::optional<SideResult>& side) {
+  return side ? &*side : nullptr;
+}
+
+}  // namespace
+
+std::string result_csv(const RunResult& result) {
+  std::string text = heading();
+  for (const GemmResult& row : result.gemms) {
+    Line line;
+    line.add("gemm");
+    line.add(row.gemm.name);
+    line.add(name_of(row.gemm.position));
+    for (const std::int64_t value : {row.gemm.m, row.gemm.n, row.gemm.k, row.repeat}) line.add(value);
+    line.add(row.speedup());
+    line.add(&row.scheme);
+    line.add(&row.baseline);
+    text += line.end();
+  }
+  for (const SharedResult& row : result.shared) {
+    Line line;
+    line.add("shared");
+    line.add(row.input);
+    line.add(name_of(row.position));
+    line.add(row.m);
+    line.add("");
+    line.add(row.k);
+    line.add(row.repeat);
+    row.scheme&& row.baseline ? line.add(row.baseline->time_us / row.scheme->time_us) : line.add("");
+    line.add(pointer(row.scheme));
+    line.add(pointer(row.baseline));
+    text += line.end();
+  }
+  return text;
+}
+
+}  // namespace oscsim

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/report/json.h"
+
+#include <cmath>
+
+namespace oscsim {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json finite(double value) {
+  return std::isfinite(value) ? Json(value) : Json();
+}
+
+Json to_json(const CycleList& parts) {
+  Json json = Json::object();
+  for (const auto& [part, cycles] : parts) json[part] = cycles.count();
+  return json;
+}
+
+Json to_json(const units::Traffic& traffic) {
+  return {{"hbm_read", traffic.hbm_read.count()},
+          {"hbm_write", traffic.hbm_write.count()},
+          {"l2_read", traffic.l2_read.count()},
+          {"l2_write", traffic.l2_write.count()}};
+}
+
+Json to_json(const Tiling& tile) {
+  Json passes = Json::array();
+  for (const PassTiling& pass : tile.passes) passes.push_back({{"k", pass.step}, {"stage_k", pass.stage}});
+  return {{"m", tile.m},
+          {"n", tile.n},
+          {"passes", passes},
+          {"order", std::string(name_of(tile.order))},
+          {"cores_m", tile.cores_m},
+          {"cores_n", tile.cores_n}};
+}
+
+Json to_json(const Verification& verification) {
+  return {{"compared", verification.compared},
+          {"outputs", verification.outputs},
+          {"rows", verification.rows},
+          {"differing", verification.differing},
+          {"first_difference", verification.first_difference.empty() ? Json() : Json(verification.first_difference)}};
+}
+
+Json to_json(const SideResult& side) {
+  Json json;
+  json["name"] = side.scheme;
+  json["formats"] = side.formats;
+  json["cycles"] = side.cycles.count();
+  json["time_us"] = finite(side.time_us);
+  json["bound"] = side.bound;
+  json["cycle_stack"] = to_json(side.cycle_stack);
+  json["busy_cycles"] = to_json(side.busy_cycles);
+  json["bytes"] = to_json(side.traffic);
+  json["tile"] = side.tile ? to_json(*side.tile) : Json();
+  json["energy_uj"] = nullptr;
+  json["sqnr_db"] = side.accuracy ? finite(side.accuracy->sqnr_db) : Json();
+  json["max_abs_error"] = side.accuracy ? finite(side.accuracy->max_abs_error) : Json();
+  json["output_sha256"] = side.accuracy ? Json(side.accuracy->output_sha256) : Json();
+  json["verification"] = side.verification ? to_json(*side.verification) : Json();
+  return json;
+}
+
+Json to_json(const std::optional<SideResult>& side) {
+  return side ? to_json(*side) : Json();
+}
+
+Json to_json(const GemmResult& result) {
+  return {{"name", result.gemm.name},
+          {"position", std::string(name_of(result.gemm.position))},
+          {"m", result.gemm.m},
+          {"n", result.gemm.n},
+          {"k", result.gemm.k},
+          {"repeat", result.repeat},
+          {"scheme", to_json(result.scheme)},
+          {"baseline", to_json(result.baseline)},
+          {"speedup", finite(result.speedup())}};
+}
+
+Json to_json(const SharedResult& result) {
+  return {{"input", result.input},
+          {"position", std::string(name_of(result.position))},
+          {"m", result.m},
+          {"k", result.k},
+          {"repeat", result.repeat},
+          {"scheme", to_json(result.scheme)},
+          {"baseline", to_json(result.baseline)}};
+}
+
+Json to_json(const SideTotal& total) {
+  return {{"cycles", total.cycles.count()}, {"time_us", finite(total.time_us)}, {"energy_uj", nullptr}};
+}
+
+}  // namespace
+
+std::string result_json(const RunResult& result) {
+  Json json;
+  json["schema"] = 1;
+  json["provenance"] = result.provenance;
+  json["gemms"] = Json::array();
+  for (const GemmResult& gemm : result.gemms) json["gemms"].push_back(to_json(gemm));
+  json["shared"] = Json::array();
+  for (const SharedResult& shared : result.shared) json["shared"].push_back(to_json(shared));
+  json["total"] = {{"scheme", to_json(result.scheme_total)},
+                   {"baseline", to_json(result.baseline_total)},
+                   {"speedup", finite(result.speedup())}};
+  // File names need not be UTF-8; JSON must be.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace oscsim

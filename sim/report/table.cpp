@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/report/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include "sim/report/fold.h"
+#include "sim/report/text_table.h"
+
+namespace oscsim {
+namespace {
+
+constexpr std::size_t kLongestHeading = 8;
+constexpr int kDifferencesShown = 5;
+
+using Align = TextTable::Align;
+
+// Calls `visit` for every GEMM and piece of shared work of one side, with its repeats.
+using VisitSide = std::function<void(const SideResult&, std::int64_t)>;
+void for_each_scheme(const RunResult& result, const VisitSide& visit) {
+  for (const GemmResult& gemm : result.gemms) visit(gemm.scheme, gemm.repeat);
+  for (const SharedResult& shared : result.shared)
+    if (shared.scheme) visit(*shared.scheme, shared.repeat);
+}
+void for_each_baseline(const RunResult& result, const VisitSide& visit) {
+  for (const GemmResult& gemm : result.gemms) visit(gemm.baseline, gemm.repeat);
+  for (const SharedResult& shared : result.shared)
+    if (shared.baseline) visit(*shared.baseline, shared.repeat);
+}
+
+// The unit in which the total stays below a million.
+struct TimeUnit {
+  const char* name;
+  double us;  // in one unit
+};
+TimeUnit time_unit(const RunResult& result) {
+  constexpr TimeUnit kUnits[] = {{"us", 1}, {"ms", 1e3}, {"s", 1e6}};
+  const double longest = std::max(result.scheme_total.time_us, result.baseline_total.time_us);
+  for (const TimeUnit& unit : kUnits)
+    if (longest < 1e6 * unit.us) return unit;
+  return kUnits[2];
+}
+
+std::string time_text(const std::optional<double>& time_us, const TimeUnit& unit) {
+  return time_us ? fmt::format("{:.2f}", *time_us / unit.us) : "-";
+}
+
+std::string speedup_text(const std::optional<double>& scheme_us, const std::optional<double>& baseline_us) {
+  return scheme_us && baseline_us ? fmt::format("{:.4f}", *baseline_us / *scheme_us) : "-";
+}
+
+std::string sqnr_text(const std::optional<double>& sqnr_db) {
+  if (!sqnr_db) return "-";
+  return std::isinf(*sqnr_db) && *sqnr_db > 0 ? "exact" : fmt::format("{:.2f}", *sqnr_db);
+}
+
+std::string shape_text(const ReportRow& row) {
+  const std::string m =
+      row.m_least == row.m_most ? fmt::format("{}", row.m_least) : fmt::format("{}..{}", row.m_least, row.m_most);
+  return row.n > 0 ? fmt::format("{}x{}x{}", m, row.n, row.k) : fmt::format("{}x{}", m, row.k);
+}
+
+// "mxfp4 + bf16 branch" -> "mxfp4+bf16"
+std::string short_formats(std::string formats) {
+  for (const std::string_view part : {" branch", " "})
+    for (std::size_t at = formats.find(part); at != std::string::npos; at = formats.find(part))
+      formats.erase(at, part.size());
+  return formats.empty() ? "-" : formats;
+}
+
+std::string work_table(const RunResult& result) {
+  const std::string scheme = shortened(result.scheme, kLongestHeading);
+  const std::string baseline = shortened(result.baseline, kLongestHeading);
+  const TimeUnit unit = time_unit(result);
+  const bool has_sqnr = std::ranges::any_of(
+      result.gemms, [](const GemmResult& gemm) { return gemm.scheme.accuracy || gemm.baseline.accuracy; });
+  std::vector<TextTable::Column> columns{{"GEMM"},
+                                         {"position"},
+                                         {"m x n x k"},
+                                         {"count", "", Align::right},
+                                         {"formats", scheme},
+                                         {scheme, unit.name, Align::right},
+                                         {baseline, unit.name, Align::right},
+                                         {"speed-up", "", Align::right},
+                                         {"bound", scheme}};
+  if (has_sqnr) {
+    columns.push_back({"SQNR dB", scheme, Align::right});
+    columns.push_back({"SQNR dB", baseline, Align::right});
+  }
+  TextTable table(columns);
+  const auto add = [&](std::vector<std::string> cells) {
+    cells.resize(columns.size());
+    table.add(std::move(cells));
+  };
+  const auto add_rows = [&](const std::vector<ReportRow>& rows) {
+    for (const ReportRow& row : rows)
+      add({row.name, std::string(name_of(row.position)), shape_text(row), fmt::format("{}", row.count),
+           short_formats(row.formats), time_text(row.scheme_us, unit), time_text(row.baseline_us, unit),
+           speedup_text(row.scheme_us, row.baseline_us), row.bound().empty() ? "-" : row.bound(),
+           row.n > 0 ? sqnr_text(row.scheme_sqnr_db) : "", row.n > 0 ? sqnr_text(row.baseline_sqnr_db) : ""});
+  };
+  const std::vector<ReportRow> gemms = gemm_rows(result);
+  const std::vector<ReportRow> shared = shared_rows(result);
+  add_rows(gemms);
+  if (!shared.empty()) table.add_line("shared work on inputs");
+  add_rows(shared);
+  add({"total", "", "", "", "", time_text(result.scheme_total.time_us, unit),
+       time_text(result.baseline_total.time_us, unit),
+       speedup_text(result.scheme_total.time_us, result.baseline_total.time_us)});
+
+  const bool is_folded = gemms.size() < result.gemms.size() || shared.size() < result.shared.size();
+  return table.text() + (is_folded ? fmt::format("{} GEMMs in {} rows: * stands for layers and experts; times are "
+                                                 "sums over the count, SQNR is the lowest\n",
+                                                 result.gemms.size(), gemms.size())
+                                   : "");
+}
+
+// Sums by part, in the order of first appearance on either side.
+struct StackRow {
+  std::string part;
+  std::int64_t scheme = 0, baseline = 0;
+};
+
+std::vector<StackRow> stack_rows(const RunResult& result) {
+  std::vector<StackRow> rows;
+  const auto row_of = [&](const std::string& part) -> StackRow& {
+    const auto found = std::ranges::find(rows, part, &StackRow::part);
+    return found != rows.end() ? *found : rows.emplace_back(StackRow{part});
+  };
+  for_each_scheme(result, [&](const SideResult& side, std::int64_t repeat) {
+    for (const auto& [part, cycles] : side.cycle_stack) row_of(part).scheme += cycles.count() * repeat;
+  });
+  for_each_baseline(result, [&](const SideResult& side, std::int64_t repeat) {
+    for (const auto& [part, cycles] : side.cycle_stack) row_of(part).baseline += cycles.count() * repeat;
+  });
+  // Shared work brings its own pipes in front: idle still comes last.
+  std::ranges::stable_partition(rows, [](const StackRow& row) { return row.part != "idle"; });
+  return rows;
+}
+
+std::string stack_table(const RunResult& result) {
+  const std::vector<StackRow> rows = stack_rows(result);
+  std::vector<std::int64_t> scheme, baseline;
+  for (const StackRow& row : rows) {
+    scheme.push_back(row.scheme);
+    baseline.push_back(row.baseline);
+  }
+  const std::vector<std::int64_t> scheme_shares = shares_in_tenths(scheme);
+  const std::vector<std::int64_t> baseline_shares = shares_in_tenths(baseline);
+  const auto percent = [](std::int64_t tenths) { return fmt::format("{}.{}", tenths / 10, tenths % 10); };
+  TextTable table({{"cycle stack"},
+                   {shortened(result.scheme, kLongestHeading), "%", Align::right},
+                   {shortened(result.baseline, kLongestHeading), "%", Align::right}});
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (rows[i].scheme > 0 || rows[i].baseline > 0)
+      table.add({"  " + rows[i].part, percent(scheme_shares[i]), percent(baseline_shares[i])});
+  const auto sum = [](const std::vector<std::int64_t>& parts) {
+    return std::accumulate(parts.begin(), parts.end(), std::int64_t{0});
+  };
+  table.add({"  total", percent(sum(scheme_shares)), percent(sum(baseline_shares))});
+  table.add({"  cycles", fmt::format("{}", result.scheme_total.cycles.count()),
+             fmt::format("{}", result.baseline_total.cycles.count())});
+  return table.text();
+}
+
+std::string traffic_table(const RunResult& result) {
+  TextTable table({{"memory traffic"},
+                   {shortened(result.scheme, kLongestHeading), "MB", Align::right},
+                   {shortened(result.baseline, kLongestHeading), "MB", Align::right}});
+  constexpr std::pair<const char*, Bytes units::Traffic::*> kKinds[] = {{"HBM read", &units::Traffic::hbm_read},
+                                                                        {"HBM write", &units::Traffic::hbm_write},
+                                                                        {"L2 read", &units::Traffic::l2_read},
+                                                                        {"L2 write", &units::Traffic::l2_write}};
+  for (const auto& [name, kind] : kKinds) {
+    Bytes scheme{0}, baseline{0};
+    for_each_scheme(result, [&, k = kind](const SideResult& side, std::int64_t n) { scheme += side.traffic.*k * n; });
+    for_each_baseline(result,
+                      [&, k = kind](const SideResult& side, std::int64_t n) { baseline += side.traffic.*k * n; });
+    const auto megabytes = [](Bytes bytes) { return fmt::format("{:.2f}", static_cast<double>(bytes.count()) / 1e6); };
+    table.add({fmt::format("  {}", name), megabytes(scheme), megabytes(baseline)});
+  }
+  return table.text();
+}
+
+std::string verification_text(const RunResult& result) {
+  std::string text, differences;
+  int shown = 0;
+  for (const bool is_scheme : {true, false}) {
+    const std::string& name = is_scheme ? result.scheme : result.baseline;
+    Verification sum;
+    bool was_asked = false;
+    for (const GemmResult& gemm : result.gemms) {
+      const auto& found = (is_scheme ? gemm.scheme : gemm.baseline).verification;
+      if (!found) continue;
+      was_asked = true;
+      sum.compared += found->compared;
+      sum.outputs += found->outputs;
+      sum.differing += found->differing;
+      if (found->differing > 0 && shown++ < kDifferencesShown)
+        differences += fmt::format("  {} under {}: {}\n", gemm.gemm.name, name, found->first_difference);
+    }
+    if (was_asked)
+      text += fmt::format("verified against the scalar reference, {}: {} of {} outputs compared, {} {}\n", name,
+                          sum.compared, sum.outputs, sum.differing, sum.differing == 1 ? "difference" : "differences");
+  }
+  if (shown > kDifferencesShown)
+    differences += fmt::format("  and {} more GEMMs with differences\n", shown - kDifferencesShown);
+  return text.empty() ? "" : "\n" + text + differences;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> shares_in_tenths(const std::vector<std::int64_t>& parts) {
+  constexpr std::int64_t kWhole = 1000;
+  const std::int64_t sum = std::accumulate(parts.begin(), parts.end(), std::int64_t{0});
+  std::vector<std::int64_t> shares(parts.size(), 0);
+  if (sum == 0) return shares;
+  std::vector<double> remainders(parts.size());
+  std::int64_t missing = kWhole;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const double exact = static_cast<double>(parts[i]) * kWhole / static_cast<double>(sum);
+    shares[i] = static_cast<std::int64_t>(exact);
+    remainders[i] = exact - static_cast<double>(shares[i]);
+    missing -= shares[i];
+  }
+  std::vector<std::size_t> order(parts.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, std::greater{}, [&](std::size_t i) { return remainders[i]; });
+  for (std::size_t i = 0; missing > 0; ++i, --missing) ++shares[order[i % order.size()]];
+  return shares;
+}
+
+std::string result_table(const RunResult& result) {
+  return plain_ascii(
+      fmt::format("{} against {} on {}, trace {}\n\n", result.scheme, result.baseline, result.machine, result.trace) +
+      work_table(result) + "\n" + stack_table(result) + "\n" + traffic_table(result) + verification_text(result));
+}
+
+}  // namespace oscsim

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Speed of the engine's kernels on one thread, as a ratio to oneDNN's FP32 sgemm on the same shape in the same process.
+//
+// sgemm and the kernel take turns, so both see the same clock and the same neighbours; the ratio is of the best times.
+#include <benchmark/benchmark.h>
+#include <dnnl.h>
+#include <omp.h>
+#include <time.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "models/base/error.h"
+#include "models/numerics/gemm.h"
+
+namespace oscsim::numerics {
+namespace {
+
+constexpr std::int64_t kM = 1536;
+constexpr std::int64_t kN = 4096;
+constexpr std::int64_t kK = 4096;
+constexpr double kMacs = static_cast<double>(kM) * kN * kK;
+
+// CPU time of this thread, which does all the work: other processes do not count.
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+double seconds(const std::function<void()>& work) {
+  const double start = thread_seconds();
+  work();
+  return thread_seconds() - start;
+}
+
+// Normal values; activations with an outlier of 30 times the others in the channels of a table of groups of 32, which
+// most tokens have.
+Matrix normal_matrix(std::int64_t rows, std::int64_t k, unsigned seed, bool outliers) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  Matrix wide(Dtype::fp32, rows, k);
+  for (std::int64_t row = 0; row < rows; ++row)
+    for (std::int64_t i = 0; i < k; ++i)
+      wide.row_f32(row)[static_cast<std::size_t>(i)] =
+          normal(generator) * (outliers && i % 32 == i / 32 % 32 && generator() % 4 != 0 ? 30.0F : 1.0F);
+  return wide;
+}
+
+const Matrix& activations() {
+  static const Matrix kMatrix = normal_matrix(kM, kK, 1, true);
+  return kMatrix;
+}
+const Matrix& weights() {
+  static const Matrix kMatrix = normal_matrix(kN, kK, 2, false);
+  return kMatrix;
+}
+
+double sgemm_seconds(std::vector<float>& out) {
+  omp_set_num_threads(1);
+  return seconds([&] {
+    const auto status = dnnl_sgemm('N', 'T', kM, kN, kK, 1.0F, activations().row_f32(0).data(), kK,
+                                   weights().row_f32(0).data(), kK, 0.0F, out.data(), kN);
+    ensure(status == dnnl_success, "dnnl_sgemm failed: {}", static_cast<int>(status));
+  });
+}
+
+// Times `compute` and sgemm in turns.
+void compare(benchmark::State& state, const std::function<void(OutputView)>& compute) {
+  std::vector<float> out(static_cast<std::size_t>(kM * kN));
+  double best = std::numeric_limits<double>::max();
+  double best_sgemm = sgemm_seconds(out);
+  for (auto iteration : state) {
+    const double time = seconds([&] { compute({out.data(), kM, kN}); });
+    best = std::min(best, time);
+    best_sgemm = std::min(best_sgemm, sgemm_seconds(out));
+    state.SetIterationTime(time);
+  }
+  state.counters["gmacs"] = kMacs / best / 1e9;
+  state.counters["sgemm_gmacs"] = kMacs / best_sgemm / 1e9;
+  state.counters["ratio_to_sgemm"] = best_sgemm / best;
+}
+
+// Regions as the simulator cuts them.
+template <class Engine>
+void compute_tiles(const Engine& engine, OutputView out) {
+  constexpr std::int64_t kTile = 256;
+  for (std::int64_t row = 0; row < kM; row += kTile)
+    for (std::int64_t col = 0; col < kN; col += kTile) engine.compute({row, col, kTile, kTile}, out);
+}
+
+void gemm(benchmark::State& state, FormatId format, Kernel kernel) {
+  const QuantisedMatrix a = quantise(format, activations().view(), {});
+  const QuantisedMatrix b = quantise(format, weights().view(), {});
+  const GemmEngine engine({.a = &a, .b = &b}, kernel);
+  compare(state, [&](OutputView out) { compute_tiles(engine, out); });
+}
+
+void fp32_product(benchmark::State& state, Kernel kernel) {
+  const Fp32Product product(activations().view(), weights().view(), kernel);
+  compare(state, [&](OutputView out) { compute_tiles(product, out); });
+}
+
+// Packing of the weights, all threads.
+void pack(benchmark::State& state, FormatId format) {
+  const QuantisedMatrix a = quantise(format, normal_matrix(1, kK, 3, false).view(), {});
+  const QuantisedMatrix b = quantise(format, weights().view(), {});
+  for (auto iteration : state) benchmark::DoNotOptimize(GemmEngine({.a = &a, .b = &b}));
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(b.codes.size()));
+}
+
+// The cast from BF16, all threads; bytes are those read.
+void cast(benchmark::State& state, FormatId format) {
+  const QuantisedMatrix narrow = quantise(FormatId::bf16, weights().view(), {});
+  const MatrixView view(narrow.codes.data(), Dtype::bf16, kN, kK);
+  for (auto iteration : state) benchmark::DoNotOptimize(quantise(format, view, {}));
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(narrow.codes.size()));
+}
+
+void register_all() {
+  for (const FormatInfo& info : formats()) {
+    const std::string name(info.name);
+    for (const Kernel kernel : available_kernels()) {
+      benchmark::RegisterBenchmark(("gemm/" + name + "/" + std::string(name_of(kernel))).c_str(), gemm, info.id, kernel)
+          ->UseManualTime()
+          ->Unit(benchmark::kMillisecond)
+          ->Iterations(kernel == Kernel::portable ? 1 : 3);
+    }
+    benchmark::RegisterBenchmark(("pack/" + name).c_str(), pack, info.id)->UseRealTime()->Unit(benchmark::kMillisecond);
+    benchmark::RegisterBenchmark(("cast/" + name).c_str(), cast, info.id)->UseRealTime()->Unit(benchmark::kMillisecond);
+  }
+  for (const Kernel kernel : available_kernels())
+    benchmark::RegisterBenchmark(("fp32_product/" + std::string(name_of(kernel))).c_str(), fp32_product, kernel)
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond)
+        ->Iterations(kernel == Kernel::portable ? 1 : 3);
+}
+
+}  // namespace
+}  // namespace oscsim::numerics
+
+int main(int argc, char** argv) {
+  oscsim::numerics::register_all();
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

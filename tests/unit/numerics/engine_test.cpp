@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine's bits are the reference's bits: every format, kernel, tail, region, join and special value.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "models/numerics/element.h"
+#include "models/numerics/gemm.h"
+
+namespace oscsim::numerics {
+namespace {
+
+constexpr float kUntouched = -12345.0F;
+
+struct Shape {
+  std::int64_t m, n, k;
+};
+
+// Normal numbers with an outlier channel every 32, so that blocks have small and large elements; row magnitudes differ.
+Matrix random_matrix(std::int64_t rows, std::int64_t k, unsigned seed, float outlier = 50.0F) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  Matrix matrix(Dtype::fp32, rows, k);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const float magnitude = std::ldexp(1.0F, static_cast<int>(generator() % 8));
+    for (std::int64_t i = 0; i < k; ++i)
+      matrix.row_f32(row)[static_cast<std::size_t>(i)] = normal(generator) * magnitude * (i % 32 == 5 ? outlier : 1.0F);
+  }
+  return matrix;
+}
+
+QuantisedMatrix random_operand(FormatId format, std::int64_t rows, std::int64_t k, unsigned seed) {
+  return quantise(format, random_matrix(rows, k, seed).view(), {});
+}
+
+// Every finite code equally likely: wide blocks, all mantissas, and any scales in [low, high].
+QuantisedMatrix random_codes(FormatId id, std::int64_t rows, std::int64_t k, unsigned seed, int low = 100,
+                             int high = 140) {
+  std::mt19937 generator(seed);
+  QuantisedMatrix matrix = empty_quantised(id, rows, k);
+  const int bits = format(id).element_bits;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::uint8_t* codes = matrix.codes.data() + row * matrix.row_bytes;
+    for (std::int64_t i = 0; i < k * bits / 8; ++i) {
+      do {
+        codes[i] = static_cast<std::uint8_t>(generator());
+      } while (bits == 8 && id != FormatId::int8 && (codes[i] & 0x7F) == 0x7F);
+      if (id == FormatId::int8 && codes[i] == 0x80) codes[i] = 0x81;
+    }
+  }
+  for (std::uint8_t& scale : matrix.block_scale)
+    scale = static_cast<std::uint8_t>(low + static_cast<int>(generator() % static_cast<unsigned>(high - low + 1)));
+  for (float& scale : matrix.row_scale) scale = std::ldexp(1.37F, static_cast<int>(generator() % 20) - 10);
+  return matrix;
+}
+
+std::uint32_t bits_of(float value) {
+  return std::bit_cast<std::uint32_t>(value);
+}
+
+// Computes the regions, compares each output with the reference, and expects the rest untouched.
+void expect_reference_bits(const GemmOperands& operands, Kernel kernel, const std::vector<OutputRegion>& regions) {
+  const std::int64_t m = operands.a->rows;
+  const std::int64_t n = operands.b->rows;
+  const GemmEngine engine(operands, kernel);
+  Matrix out(Dtype::fp32, m, n);
+  for (std::int64_t row = 0; row < m; ++row) std::ranges::fill(out.row_f32(row), kUntouched);
+  const OutputView view{reinterpret_cast<float*>(out.data()), m, n};
+  for (const OutputRegion& region : regions) engine.compute(region, view);
+  int differences = 0;
+  for (std::int64_t row = 0; row < m; ++row) {
+    for (std::int64_t col = 0; col < n; ++col) {
+      const bool computed = std::ranges::any_of(regions, [&](const OutputRegion& region) {
+        return row >= region.row && row < region.row + region.rows && col >= region.col &&
+               col < region.col + region.cols;
+      });
+      const float expected = computed ? reference::output(operands, row, col) : kUntouched;
+      const float actual = out.row_f32(row)[static_cast<std::size_t>(col)];
+      if (bits_of(actual) != bits_of(expected) && ++differences <= 3)
+        ADD_FAILURE() << name_of(operands.a->format) << " " << name_of(kernel) << " [" << m << ", " << n << ", "
+                      << operands.a->k << "] at (" << row << ", " << col << "): " << std::hexfloat << actual
+                      << ", expected " << expected;
+    }
+  }
+  EXPECT_EQ(differences, 0);
+}
+
+void expect_reference_bits(const GemmOperands& operands) {
+  for (const Kernel kernel : available_kernels())
+    expect_reference_bits(operands, kernel, {{0, 0, operands.a->rows, operands.b->rows}});
+}
+
+class EveryFormat : public testing::TestWithParam<FormatId> {};
+class EveryBlockFormat : public testing::TestWithParam<FormatId> {};
+
+std::string format_name(const testing::TestParamInfo<FormatId>& info) {
+  return std::string(name_of(info.param));
+}
+
+std::vector<FormatId> format_ids() {
+  std::vector<FormatId> ids;
+  for (const FormatInfo& info : formats()) ids.push_back(info.id);
+  return ids;
+}
+
+std::vector<FormatId> block_format_ids() {
+  std::vector<FormatId> ids;
+  for (const FormatInfo& info : formats())
+    if (info.scale_kind == ScaleKind::block) ids.push_back(info.id);
+  return ids;
+}
+
+INSTANTIATE_TEST_SUITE_P(Engine, EveryFormat, testing::ValuesIn(format_ids()), format_name);
+INSTANTIATE_TEST_SUITE_P(Engine, EveryBlockFormat, testing::ValuesIn(block_format_ids()), format_name);
+
+TEST_P(EveryFormat, TailsInEveryDimensionMatchTheReference) {
+  unsigned seed = 1;
+  for (const Shape& shape : {Shape{1, 1, 1}, Shape{1, 33, 31}, Shape{2, 1, 32}, Shape{3, 40, 33}, Shape{5, 7, 100},
+                             Shape{7, 65, 511}, Shape{13, 31, 512}, Shape{17, 32, 513}, Shape{29, 70, 1000}}) {
+    const QuantisedMatrix a = random_operand(GetParam(), shape.m, shape.k, ++seed);
+    const QuantisedMatrix b = random_operand(GetParam(), shape.n, shape.k, ++seed);
+    expect_reference_bits({.a = &a, .b = &b});
+  }
+}
+
+TEST_P(EveryFormat, ArbitraryCodesMatchTheReference) {
+  const QuantisedMatrix a = random_codes(GetParam(), 20, 610, 3);
+  const QuantisedMatrix b = random_codes(GetParam(), 45, 610, 4);
+  expect_reference_bits({.a = &a, .b = &b});
+}
+
+TEST_P(EveryFormat, RegionsCutAnywhereMatchTheReferenceAndWriteNothingElse) {
+  const QuantisedMatrix a = random_operand(GetParam(), 37, 200, 5);
+  const QuantisedMatrix b = random_operand(GetParam(), 101, 200, 6);
+  for (const Kernel kernel : available_kernels())
+    expect_reference_bits(
+        {.a = &a, .b = &b}, kernel,
+        {{0, 0, 5, 3}, {5, 1, 1, 100}, {6, 31, 13, 2}, {7, 33, 30, 64}, {36, 100, 1, 1}, {9, 9, 0, 4}});
+}
+
+TEST_P(EveryFormat, BranchesJoinAsTheReferenceDoes) {
+  const QuantisedMatrix a = random_operand(GetParam(), 19, 330, 7);
+  const QuantisedMatrix b = random_operand(GetParam(), 43, 330, 8);
+  for (const FormatId branch : {FormatId::bf16, FormatId::fp16}) {
+    const QuantisedMatrix branch_a = random_operand(branch, 19, 11, 9);
+    const QuantisedMatrix branch_b = random_operand(branch, 43, 11, 10);
+    for (const Join join : {Join::add, Join::chain}) {
+      if (join == Join::chain && format(GetParam()).scale_kind == ScaleKind::row_float) continue;
+      expect_reference_bits({.a = &a, .b = &b, .branch_a = &branch_a, .branch_b = &branch_b, .join = join});
+    }
+  }
+}
+
+TEST_P(EveryFormat, ZeroOperandsGivePositiveZero) {
+  const QuantisedMatrix a = empty_quantised(GetParam(), 9, 70);
+  const QuantisedMatrix b = random_operand(GetParam(), 35, 70, 11);
+  expect_reference_bits({.a = &a, .b = &b});
+  expect_reference_bits({.a = &a, .b = &a});
+}
+
+TEST_P(EveryFormat, NotANumberSpreadsOverItsRowsAndColumnsWithCanonicalBits) {
+  Matrix x = random_matrix(11, 100, 12);
+  Matrix w = random_matrix(40, 100, 13);
+  x.row_f32(3)[70] = std::numeric_limits<float>::quiet_NaN();
+  x.row_f32(4)[99] = std::numeric_limits<float>::infinity();
+  w.row_f32(33)[1] = -std::numeric_limits<float>::infinity();
+  const QuantisedMatrix a = quantise(GetParam(), x.view(), {});
+  const QuantisedMatrix b = quantise(GetParam(), w.view(), {});
+  EXPECT_EQ(bits_of(reference::output({.a = &a, .b = &b}, 3, 0)), kCanonicalNanBits);
+  expect_reference_bits({.a = &a, .b = &b});
+  const QuantisedMatrix branch_a = random_operand(FormatId::bf16, 11, 4, 14);
+  const QuantisedMatrix branch_b = random_operand(FormatId::bf16, 40, 4, 15);
+  expect_reference_bits({.a = &a, .b = &b, .branch_a = &branch_a, .branch_b = &branch_b});
+}
+
+TEST_P(EveryBlockFormat, NanScaleMeetsZeroElements) {
+  QuantisedMatrix a = random_operand(GetParam(), 7, 96, 16);
+  QuantisedMatrix b = empty_quantised(GetParam(), 40, 96);
+  a.block_scale[4] = kE8m0Nan;
+  b.block_scale[17] = kE8m0Nan;
+  expect_reference_bits({.a = &a, .b = &b});
+}
+
+TEST_P(EveryBlockFormat, ExtremeBlockScalesMatchTheReference) {
+  struct Range {
+    int a_low, a_high, b_low, b_high;
+  };
+  // Subnormal results, results that vanish, overflow to infinity, both in one operand, and each kernel's limits.
+  for (const Range& range :
+       {Range{0, 2, 120, 130}, Range{0, 0, 0, 0}, Range{250, 254, 120, 254}, Range{0, 254, 0, 254},
+        Range{0, 10, 122, 125}, Range{0, 12, 130, 140}, Range{254, 254, 129, 129}, Range{30, 60, 30, 93},
+        Range{127, 254, 127, 129}, Range{60, 60, 69, 69}, Range{60, 60, 70, 70}, Range{254, 254, 130, 130}}) {
+    const QuantisedMatrix a = random_codes(GetParam(), 9, 200, 17, range.a_low, range.a_high);
+    const QuantisedMatrix b = random_codes(GetParam(), 37, 200, 18, range.b_low, range.b_high);
+    expect_reference_bits({.a = &a, .b = &b});
+    const QuantisedMatrix branch_a = random_operand(FormatId::bf16, 9, 6, 19);
+    const QuantisedMatrix branch_b = random_operand(FormatId::bf16, 37, 6, 20);
+    expect_reference_bits({.a = &a, .b = &b, .branch_a = &branch_a, .branch_b = &branch_b, .join = Join::chain});
+  }
+}
+
+// Writes `value`, which E4M3 holds exactly, to elements (row, col) of all rows.
+void fill_column(QuantisedMatrix& matrix, std::int64_t col, double value) {
+  for (std::int64_t row = 0; row < matrix.rows; ++row)
+    matrix.codes[static_cast<std::size_t>(row * matrix.row_bytes + col)] =
+        static_cast<std::uint8_t>(encode(kE4m3, value, ElementRounding::nearest_even));
+}
+
+TEST(Engine, BlockSumsThatADoubleCannotHoldRoundOnce) {
+  // Block 0 makes acc = s (1 + t 2^-23), block 1 adds u (2^-24 + v 2^-54): half a unit of acc, and a bit whose distance
+  // from acc's top is more than a double's 53 bits. Rounding to double first would lose it and meet a tie.
+  // The last scales move the result among FP32's subnormals, where 2^-150 is the half.
+  QuantisedMatrix a = empty_quantised(FormatId::mxfp8, 7, 64);
+  QuantisedMatrix b = empty_quantised(FormatId::mxfp8, 41, 64);
+  for (const double s : {1.0, -1.0}) {
+    for (const double t : {0.0, 1.0}) {
+      for (const double u : {1.0, -1.0}) {
+        for (const double v : {1.0, -1.0}) {
+          fill_column(a, 0, s * 64);
+          fill_column(b, 0, 64);  // 2^12
+          fill_column(a, 1, s * t * 0x1p-4);
+          fill_column(b, 1, 0x1p-7);  // 2^-11
+          fill_column(a, 32, u * 64);
+          fill_column(b, 32, 64);
+          fill_column(a, 63, u * v * 0x1p-9);
+          fill_column(b, 63, 0x1p-9);  // 2^-18
+          for (const auto& [a_first, a_second, b_both] : {std::array{0, -24, -12}, {0, -24, 60}, {-12, -35, -127}}) {
+            for (std::size_t i = 0; i < a.block_scale.size(); i += 2) {
+              a.block_scale[i] = static_cast<std::uint8_t>(kE8m0Bias + a_first);
+              a.block_scale[i + 1] = static_cast<std::uint8_t>(kE8m0Bias + a_second);
+            }
+            std::ranges::fill(b.block_scale, static_cast<std::uint8_t>(kE8m0Bias + b_both));
+            expect_reference_bits({.a = &a, .b = &b});
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Engine, SixteenBitInfinitiesAndSubnormalsMatchTheReference) {
+  for (const FormatId id : {FormatId::bf16, FormatId::fp16}) {
+    std::mt19937 generator(23);
+    QuantisedMatrix a = empty_quantised(id, 23, 9);
+    QuantisedMatrix b = empty_quantised(id, 65, 9);
+    for (std::uint8_t& byte : a.codes) byte = static_cast<std::uint8_t>(generator());
+    for (std::uint8_t& byte : b.codes) byte = static_cast<std::uint8_t>(generator());
+    expect_reference_bits({.a = &a, .b = &b});
+    // The smallest values of the format: products far below FP32's subnormals, signs of zero included.
+    for (std::size_t i = 1; i < a.codes.size(); i += 2) a.codes[i] &= 0x80;
+    for (std::size_t i = 1; i < b.codes.size(); i += 2) b.codes[i] &= 0x87;
+    expect_reference_bits({.a = &a, .b = &b});
+  }
+}
+
+TEST(Engine, Int8SumsAtTheEdgeOfInt32AreExact) {
+  constexpr std::int64_t kLongest = 133144;  // of the k that check_operands allows
+  QuantisedMatrix a = empty_quantised(FormatId::int8, 2, kLongest);
+  std::fill_n(a.codes.begin(), kLongest, static_cast<std::uint8_t>(127));
+  std::fill_n(a.codes.begin() + a.row_bytes, kLongest, static_cast<std::uint8_t>(-127));
+  std::ranges::fill(a.row_scale, 1.0F);
+  expect_reference_bits({.a = &a, .b = &a});
+}
+
+TEST(Engine, E4m3NanElementsSpreadLikeNanScales) {
+  for (const FormatId id : {FormatId::fp8, FormatId::mxfp8}) {
+    QuantisedMatrix a = random_operand(id, 5, 70, 40);
+    QuantisedMatrix b = random_operand(id, 34, 70, 41);
+    a.codes[static_cast<std::size_t>(2 * a.row_bytes + 69)] = 0xFF;
+    b.codes[static_cast<std::size_t>(33 * b.row_bytes)] = 0x7F;
+    expect_reference_bits({.a = &a, .b = &b});
+  }
+}
+
+TEST(Engine, RegionsLargerThanAStripAndLongRowsMatchTheReference) {
+  for (const FormatId id : {FormatId::mxfp4, FormatId::fp8, FormatId::mxfp8, FormatId::int8, FormatId::bf16}) {
+    const QuantisedMatrix a = random_operand(id, 300, 40, 24);
+    const QuantisedMatrix b = random_operand(id, 290, 40, 25);
+    expect_reference_bits({.a = &a, .b = &b}, Kernel::automatic, {{3, 2, 290, 288}});
+    const QuantisedMatrix long_a = random_operand(id, 2, 20001, 26);
+    const QuantisedMatrix long_b = random_operand(id, 33, 20001, 27);
+    expect_reference_bits({.a = &long_a, .b = &long_b}, Kernel::automatic, {{0, 0, 2, 33}});
+  }
+}
+
+TEST(Engine, ParallelComputeMatchesTheReference) {
+  const QuantisedMatrix a = random_operand(FormatId::mxfp8, 270, 64, 28);
+  const QuantisedMatrix b = random_operand(FormatId::mxfp8, 530, 64, 29);
+  const GemmOperands operands{.a = &a, .b = &b};
+  const GemmEngine engine(operands);
+  Matrix out(Dtype::fp32, 270, 530);
+  compute_all(engine, {reinterpret_cast<float*>(out.data()), 270, 530});
+  for (std::int64_t row = 0; row < 270; ++row)
+    for (std::int64_t col = 0; col < 530; ++col)
+      ASSERT_EQ(bits_of(out.row_f32(row)[static_cast<std::size_t>(col)]),
+                bits_of(reference::output(operands, row, col)))
+          << row << ", " << col;
+}
+
+TEST(Engine, OutputOutsideTheProductIsADefect) {
+  const QuantisedMatrix a = random_operand(FormatId::fp8, 4, 32, 30);
+  const GemmEngine engine({.a = &a, .b = &a});
+  std::vector<float> out(16);
+  EXPECT_THROW(engine.compute({0, 0, 5, 4}, {out.data(), 4, 4}), DefectError);
+  EXPECT_THROW(engine.compute({0, 0, 4, 4}, {out.data(), 4, 5}), DefectError);
+}
+
+// x or w of each dtype, with values that are exact in it.
+Matrix random_of(Dtype dtype, std::int64_t rows, std::int64_t cols, unsigned seed) {
+  if (dtype == Dtype::fp32) return random_matrix(rows, cols, seed);
+  const QuantisedMatrix narrow =
+      random_operand(dtype == Dtype::bf16 ? FormatId::bf16 : FormatId::fp16, rows, cols, seed);
+  Matrix matrix(dtype, rows, cols);
+  std::memcpy(matrix.data(), narrow.codes.data(), narrow.codes.size());
+  return matrix;
+}
+
+TEST(Fp32Product, EveryDtypeAndTailMatchesTheReference) {
+  unsigned seed = 31;
+  for (const Dtype x_dtype : {Dtype::bf16, Dtype::fp16, Dtype::fp32}) {
+    for (const Dtype w_dtype : {Dtype::bf16, Dtype::fp16, Dtype::fp32}) {
+      for (const Shape& shape : {Shape{1, 1, 1}, Shape{15, 33, 127}, Shape{14, 70, 300}}) {
+        const Matrix x = random_of(x_dtype, shape.m, shape.k, ++seed);
+        const Matrix w = random_of(w_dtype, shape.n, shape.k, ++seed);
+        for (const Kernel kernel : available_kernels()) {
+          const Fp32Product product(x.view(), w.view(), kernel);
+          Matrix out(Dtype::fp32, shape.m, shape.n);
+          compute_all(product, {reinterpret_cast<float*>(out.data()), shape.m, shape.n});
+          for (std::int64_t row = 0; row < shape.m; ++row)
+            for (std::int64_t col = 0; col < shape.n; ++col)
+              ASSERT_EQ(bits_of(out.row_f32(row)[static_cast<std::size_t>(col)]),
+                        bits_of(reference::fp32_product(x.view(), w.view(), row, col)))
+                  << name_of(kernel) << " " << name_of(x_dtype) << " x " << name_of(w_dtype);
+        }
+      }
+    }
+  }
+}
+
+TEST(Fp32Product, ProductsThatADoubleCannotAddExactlyRoundOnce) {
+  // acc = first, then a product of 2^-24 first's binade - a bit more than 53 bits below: just under half a unit of acc.
+  // Rounding to double first would meet a tie and go up. The second row does it among FP32's subnormals.
+  const float high = 0x1p-12F * (1 + 0x1p-15F);
+  const float low = 0x1p-12F * (1 - 0x1p-15F);
+  const std::array<float, 8> x{1 + 0x1p-23F,  high,  0x1p-127F + 0x1p-149F,  high * 0x1p-63F,
+                               -1 - 0x1p-23F, -high, -0x1p-127F - 0x1p-149F, high * -0x1p-63F};
+  const std::array<float, 4> w{1, low, 1, low * 0x1p-63F};
+  // Entries 0, 3, 4, 7 pair a row with the column made for it.
+  const std::array<float, 8> expected{1 + 0x1p-23F,  1 + 0x1p-23F,  0, 0x1p-127F + 0x1p-149F,
+                                      -1 - 0x1p-23F, -1 - 0x1p-23F, 0, -0x1p-127F - 0x1p-149F};
+  const MatrixView x_view(x.data(), Dtype::fp32, 4, 2);
+  const MatrixView w_view(w.data(), Dtype::fp32, 2, 2);
+  for (const Kernel kernel : available_kernels()) {
+    std::array<float, 8> out{};
+    Fp32Product(x_view, w_view, kernel).compute({0, 0, 4, 2}, {out.data(), 4, 2});
+    for (const std::size_t i : {0U, 3U, 4U, 7U}) EXPECT_EQ(out[i], expected[i]) << name_of(kernel) << " " << i;
+    for (std::size_t i = 0; i < out.size(); ++i)
+      EXPECT_EQ(bits_of(out[i]), bits_of(reference::fp32_product(x_view, w_view, static_cast<std::int64_t>(i / 2),
+                                                                 static_cast<std::int64_t>(i % 2))))
+          << name_of(kernel) << " " << i;
+  }
+}
+
+TEST(Fp32Product, DifferentReductionSizesAreTheUsersMistake) {
+  const Matrix x = random_matrix(2, 5, 1);
+  const Matrix w = random_matrix(2, 6, 1);
+  EXPECT_THROW(Fp32Product(x.view(), w.view()), InputError);
+}
+
+}  // namespace
+}  // namespace oscsim::numerics

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/report/json.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/unit/report/sample.h"
+
+namespace oscsim {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<std::string> keys(const Json& object) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.push_back(key);
+  return keys;
+}
+
+TEST(ResultJson, HasTheKeysOfSchemaOneInOrder) {
+  const Json json = Json::parse(result_json(sample_result()));
+  EXPECT_EQ(keys(json), (std::vector<std::string>{"schema", "provenance", "gemms", "shared", "total"}));
+  EXPECT_EQ(json["schema"], 1);
+  EXPECT_EQ(json["provenance"]["version"], "0.1.0");
+  EXPECT_EQ(keys(json["gemms"][0]),
+            (std::vector<std::string>{"name", "position", "m", "n", "k", "repeat", "scheme", "baseline", "speedup"}));
+  EXPECT_EQ(
+      keys(json["gemms"][0]["scheme"]),
+      (std::vector<std::string>{"name", "formats", "cycles", "time_us", "bound", "cycle_stack", "busy_cycles", "bytes",
+                                "tile", "energy_uj", "sqnr_db", "max_abs_error", "output_sha256", "verification"}));
+  EXPECT_EQ(keys(json["shared"][0]),
+            (std::vector<std::string>{"input", "position", "m", "k", "repeat", "scheme", "baseline"}));
+}
+
+TEST(ResultJson, KeepsTheNumbers) {
+  RunResult result = sample_result();
+  result.baseline_total.time_us = 1.0 / 3;
+  const Json json = Json::parse(result_json(result));
+  const Json& scheme = json["gemms"][1]["scheme"];
+  EXPECT_EQ(scheme["cycles"], 4000);
+  EXPECT_EQ(scheme["cycle_stack"], (Json{{"tensor", 3000}, {"wait_load", 1000}, {"idle", 0}}));
+  EXPECT_EQ(scheme["busy_cycles"], (Json{{"load", 2000}, {"tensor", 3000}}));
+  EXPECT_EQ(scheme["bytes"],
+            (Json{{"hbm_read", 3000000}, {"hbm_write", 1000000}, {"l2_read", 500000}, {"l2_write", 0}}));
+  EXPECT_EQ(json["gemms"][1]["repeat"], 2);
+  EXPECT_EQ(json["gemms"][1]["speedup"].get<double>(), 5.0 / 4.0);
+  EXPECT_EQ(json["total"]["scheme"]["cycles"], 10000);
+  EXPECT_EQ(json["total"]["baseline"]["time_us"].get<double>(), 1.0 / 3);
+  EXPECT_EQ(json["total"]["speedup"].get<double>(), result.speedup());
+  EXPECT_TRUE(json["shared"][0]["baseline"].is_null());
+}
+
+TEST(ResultJson, WhatIsNotThereIsNull) {
+  const Json json = Json::parse(result_json(sample_result()));
+  for (const char* key : {"tile", "energy_uj", "sqnr_db", "max_abs_error", "output_sha256", "verification"})
+    EXPECT_TRUE(json["gemms"][0]["scheme"][key].is_null()) << key;
+  EXPECT_TRUE(json["total"]["scheme"]["energy_uj"].is_null());
+}
+
+TEST(ResultJson, TileIsAnObject) {
+  RunResult result = sample_result();
+  result.gemms[0].scheme.tile = Tiling{128, 256, {{64, 512}, {32, 32}}, LoopOrder::a_resident, 4, 8};
+  const Json json = Json::parse(result_json(result));
+  EXPECT_EQ(json["gemms"][0]["scheme"]["tile"],
+            Json::parse(R"({"m": 128, "n": 256, "passes": [{"k": 64, "stage_k": 512}, {"k": 32, "stage_k": 32}],
+                            "order": "a_resident", "cores_m": 4, "cores_n": 8})"));
+}
+
+TEST(ResultJson, NonFiniteNumbersAreNull) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  RunResult result = sample_result();
+  result.gemms[0].scheme.accuracy = Accuracy{kInfinity, 0, "aa"};
+  result.gemms[0].baseline.accuracy = Accuracy{kNan, kNan, "bb"};
+  result.gemms[1].scheme.time_us = 0;
+  const Json json = Json::parse(result_json(result));
+  const Json& exact = json["gemms"][0]["scheme"];
+  EXPECT_TRUE(exact["sqnr_db"].is_null());
+  EXPECT_EQ(exact["max_abs_error"], 0);
+  EXPECT_EQ(exact["output_sha256"], "aa");
+  EXPECT_TRUE(json["gemms"][0]["baseline"]["max_abs_error"].is_null());
+  EXPECT_TRUE(json["gemms"][1]["speedup"].is_null());
+}
+
+TEST(ResultJson, VerificationIsThereWhenAskedFor) {
+  RunResult result = sample_result();
+  result.gemms[0].scheme.verification = Verification{100, 1024, 2, 1, "row 3, column 4: 1 and 2"};
+  const Json json = Json::parse(result_json(result));
+  EXPECT_EQ(json["gemms"][0]["scheme"]["verification"],
+            Json::parse(R"({"compared": 100, "outputs": 1024, "rows": 2, "differing": 1,
+                            "first_difference": "row 3, column 4: 1 and 2"})"));
+}
+
+TEST(ResultJson, NamesThatAreNotUtf8StillGiveJson) {
+  RunResult result = sample_result();
+  result.gemms[0].gemm.name = "a\xff";
+  EXPECT_EQ(Json::parse(result_json(result))["gemms"][0]["name"], "a\xef\xbf\xbd");
+}
+
+TEST(ResultJson, SameResultSameText) {
+  EXPECT_EQ(result_json(sample_result()), result_json(sample_result()));
+}
+
+}  // namespace
+}  // namespace oscsim

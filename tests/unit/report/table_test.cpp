@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/report/table.h"
+
+#include <gmock/gmock.h>
+
+#include <limits>
+#include <numeric>
+#include <sstream>
+
+#include "sim/report/text_table.h"
+#include "tests/unit/report/sample.h"
+
+namespace oscsim {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(ResultTable, OfASmallResult) {
+  EXPECT_EQ(result_table(sample_result()),
+            R"(osc against w8a8 on edge_npu, trace command line
+
+GEMM              position  m x n x k  count  formats         osc   w8a8  speed-up  bound
+                                              osc              us     us            osc
+layers.0.q_proj   attn_in   16x64x32       1  mxfp4+bf16     1.00   2.00    2.0000  tensor
+layers.0.o_proj   attn_in   16x64x32       2  mxfp4+bf16     8.00  10.00    1.2500  tensor
+shared work on inputs
+layers.0.attn_in  attn_in   16x32          1  gather,mxfp4   1.00      -         -  gather
+total                                                       10.00  12.00    1.2000
+
+cycle stack    osc   w8a8
+                 %      %
+  tensor      67.5   75.0
+  wait_load   22.5   25.0
+  gather       6.0    0.0
+  idle         4.0    0.0
+  total      100.0  100.0
+  cycles     10000  12000
+
+memory traffic    osc  w8a8
+                   MB    MB
+  HBM read      12.00  9.00
+  HBM write      4.00  3.00
+  L2 read        2.00  1.50
+  L2 write       0.00  0.00
+)");
+}
+
+TEST(ResultTable, ShowsQualityWhereThereIsOne) {
+  RunResult result = sample_result();
+  EXPECT_THAT(result_table(result), Not(HasSubstr("SQNR")));
+  result.gemms[0].scheme.accuracy = Accuracy{18.254, 0.5, ""};
+  result.gemms[0].baseline.accuracy = Accuracy{std::numeric_limits<double>::infinity(), 0, ""};
+  result.gemms[1].scheme.accuracy = Accuracy{std::numeric_limits<double>::quiet_NaN(), 0, ""};
+  const std::string text = result_table(result);
+  EXPECT_THAT(text, HasSubstr("SQNR dB"));
+  EXPECT_THAT(text, HasSubstr("18.25    exact\n"));
+  EXPECT_THAT(text, HasSubstr("nan        -\n"));
+}
+
+TEST(ResultTable, ChoosesAUnitForLongTimes) {
+  RunResult result = sample_result();
+  result.scheme_total.time_us = 1'500'000;
+  EXPECT_THAT(result_table(result), HasSubstr(" ms "));
+  EXPECT_THAT(result_table(result), HasSubstr("1500.00"));
+  result.scheme_total.time_us = 3e9;
+  EXPECT_THAT(result_table(result), HasSubstr("3000.00"));
+}
+
+TEST(ResultTable, FitsInTheWidthWithLongNames) {
+  RunResult result = sample_result();
+  result.scheme = "a_scheme_with_a_very_long_name";
+  for (int layer = 0; layer < 30; ++layer) {
+    GemmResult gemm = sample_gemm(fmt::format("model.layers.{}.mlp.experts.127.gate_proj", layer), 131072,
+                                  99'999'999'999, 999'999'999'999);
+    gemm.gemm.n = gemm.gemm.k = 151936;
+    gemm.scheme.bound = "wait_vector";
+    gemm.scheme.accuracy = gemm.baseline.accuracy = Accuracy{18.25, 0, ""};
+    result.gemms.push_back(gemm);
+  }
+  sum_up(result);
+  std::istringstream lines(result_table(result));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), kReportWidth) << line;
+}
+
+TEST(ResultTable, SaysWhenRowsAreFolded) {
+  RunResult result = sample_result();
+  for (int layer = 1; layer < 50; ++layer)
+    result.gemms.push_back(sample_gemm(fmt::format("layers.{}.q_proj", layer), 16, 1000, 2000));
+  const std::string text = result_table(result);
+  EXPECT_THAT(text, HasSubstr("layers.*.q_proj"));
+  EXPECT_THAT(text,
+              HasSubstr("51 GEMMs in 2 rows: * stands for layers and experts; times are sums over the count, SQNR "
+                        "is the lowest\n"));
+}
+
+TEST(ResultTable, SaysHowMuchWasVerified) {
+  RunResult result = sample_result();
+  for (GemmResult& gemm : result.gemms)
+    gemm.scheme.verification = gemm.baseline.verification = Verification{512, 1024, 8, 0, ""};
+  EXPECT_THAT(result_table(result),
+              HasSubstr("\nverified against the scalar reference, osc: 1024 of 2048 outputs compared, 0 differences\n"
+                        "verified against the scalar reference, w8a8: 1024 of 2048 outputs compared, 0 differences\n"));
+  result.gemms[1].baseline.verification = Verification{512, 1024, 8, 1, "row 3, column 4: 1 and 2"};
+  EXPECT_THAT(result_table(result), HasSubstr("w8a8: 1024 of 2048 outputs compared, 1 difference\n"
+                                              "  layers.0.o_proj under w8a8: row 3, column 4: 1 and 2\n"));
+}
+
+TEST(ResultTable, IsPlainAscii) {
+  RunResult result = sample_result();
+  result.gemms[0].gemm.name = "\x1b[31m\xc3\xa9";
+  for (const char letter : result_table(result)) EXPECT_TRUE(letter == '\n' || (letter >= ' ' && letter <= '~'));
+}
+
+TEST(Shares, AddUpToOneHundredPercent) {
+  EXPECT_EQ(shares_in_tenths({1, 1, 1}), (std::vector<std::int64_t>{334, 333, 333}));
+  EXPECT_EQ(shares_in_tenths({2, 1, 0}), (std::vector<std::int64_t>{667, 333, 0}));
+  EXPECT_EQ(shares_in_tenths({7}), (std::vector<std::int64_t>{1000}));
+  for (std::int64_t seed = 1; seed < 200; ++seed) {
+    std::vector<std::int64_t> parts;
+    for (std::int64_t i = 0; i < 12; ++i) parts.push_back(seed * 7919 * (i + 1) * (i + 3) % 1'000'003);
+    const std::vector<std::int64_t> shares = shares_in_tenths(parts);
+    EXPECT_EQ(std::accumulate(shares.begin(), shares.end(), std::int64_t{0}), 1000);
+  }
+}
+
+TEST(Shares, OfHugePartsAreExact) {
+  const std::int64_t huge = std::int64_t{1} << 61;
+  EXPECT_EQ(shares_in_tenths({huge, huge}), (std::vector<std::int64_t>{500, 500}));
+}
+
+TEST(Shares, OfNothingAreZero) {
+  EXPECT_EQ(shares_in_tenths({0, 0}), (std::vector<std::int64_t>{0, 0}));
+  EXPECT_TRUE(shares_in_tenths({}).empty());
+}
+
+}  // namespace
+}  // namespace oscsim
