@@ -70,9 +70,9 @@ step_release() {
 
 step_asan() {
   say "sanitizer build and tests"
-  # SystemC's coroutine-free kernel and TBB leave memory to the end of the process: leaks are not looked for.
+  # SystemC and TBB keep memory to the end of the process: leaks are not looked for.
   export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
-  check "sanitizer build" configure_and_build build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DOSCSIM_SANITIZE=ON \
+  check "sanitizer build" configure_and_build build/asan -DCMAKE_BUILD_TYPE=Debug -DOSCSIM_SANITIZE=ON \
     -DOSCSIM_BENCHMARKS=OFF
   run_ctest build/asan
 }

@@ -17,10 +17,10 @@ namespace oscsim::units {
 
 struct CoreRings;
 
-// Where a pipe's time went. busy + startup + the waits + the time after its last command make up the run.
+// Where a pipe's time went. busy + branch + startup + the waits + the time after its last command make up the run.
 struct PipeTime {
-  Cycles busy{0};                        // the unit's own work
-  Cycles branch{0};                      // the part of busy that belongs to the branch's passes
+  Cycles busy{0};                        // the unit's own work, without the branch's
+  Cycles branch{0};                      // its work for the branch's passes
   Cycles startup{0};                     // gaps and latencies between instructions
   std::array<Cycles, kPipes> waiting{};  // by the pipe at the root of the wait
   Instant end;                           // of the last command, latency included
@@ -55,7 +55,7 @@ class Pipe : public sc_core::sc_module {
 
  protected:
   struct Timing {
-    Cycles work{0};       // the unit's own work
+    Cycles work{0};       // the unit's own work, without the branch's
     Cycles occupancy{0};  // start to free
     Instant release;      // slots read are free again
     Instant done;         // data written are there

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The search over tilings: every combination of a small set of sizes, judged by the estimate.
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "sim/mapping/tiling.h"
@@ -151,9 +152,12 @@ class Search {
         break;
       }
       if (slots.l1_a == 0) {
-        reject(Hurdle::loads,
-               "tile of m {} n {} with loads of depth {}: core.buffers.l1 of {} bytes is too small for {:.0f} bytes",
-               tiling.m, tiling.n, tiling.passes.front().stage, machine_.core.buffers.l1.count(), slots.l1_bytes);
+        if (slots.l1_bytes <= least_l1_) {
+          least_l1_ = slots.l1_bytes;
+          reject(Hurdle::loads,
+                 "tile of m {} n {} with loads of depth {}: core.buffers.l1 of {} bytes is too small for {:.0f} bytes",
+                 tiling.m, tiling.n, tiling.passes.front().stage, machine_.core.buffers.l1.count(), slots.l1_bytes);
+        }
         if (tiling.order == LoopOrder::m_outer || tiling.order == LoopOrder::n_outer) break;
       } else {
         try_cores(tiling);
@@ -229,7 +233,8 @@ class Search {
   Tiling best_;
   double best_estimate_ = 0;
   Hurdle hurdle_ = Hurdle::operands;
-  std::string problem_;  // why no tile fits
+  std::string problem_;                                        // why no tile fits
+  double least_l1_ = std::numeric_limits<double>::infinity();  // bytes of L1 that a refused tile asked for
 };
 
 }  // namespace
