@@ -21,13 +21,13 @@ enum class ScaleKind : std::uint8_t {
   row_float,  // one FP32 scale for each row (token or output channel), applied in the epilogue
 };
 
-enum class ScaleRule : std::uint8_t { floor, even, ceil, rceil };   // OCP MX shared exponent; floor is the standard's
+enum class ScaleRule : std::uint8_t { floor, even, ceil, rceil };  // OCP MX shared exponent; floor is the standard's
 enum class ElementRounding : std::uint8_t { nearest_even, half_away };
 
 struct FormatInfo {
   FormatId id;
   std::string_view name;
-  int element_bits;          // 4, 8 or 16; also the width class of the matrix unit that multiplies it
+  int element_bits;  // 4, 8 or 16; also the width class of the matrix unit that multiplies it
   ScaleKind scale_kind;
   int block;                 // elements that one accumulation step sums exactly; 0: all of K (INT8), 1: 16-bit formats
   int scale_bits;            // of one block scale or one row scale

@@ -74,7 +74,8 @@ class GemmEngine {
   GemmEngine(GemmEngine&&) noexcept;
   GemmEngine& operator=(GemmEngine&&) noexcept;
 
-  // Computes the region of Y. Thread-safe; one call runs on the calling thread alone (callers parallelise over regions).
+  // Computes the region of Y. Thread-safe; one call runs on the calling thread alone (callers parallelise over
+  // regions).
   void compute(OutputRegion region, OutputView out) const;
   std::int64_t rows() const;
   std::int64_t cols() const;

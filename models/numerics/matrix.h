@@ -57,9 +57,9 @@ class Matrix {
   std::int64_t rows() const { return rows_; }
   std::int64_t cols() const { return cols_; }
   std::byte* data() { return data_.get(); }
-  std::span<float> row_f32(std::int64_t row);           // dtype fp32 only
+  std::span<float> row_f32(std::int64_t row);  // dtype fp32 only
   std::span<const float> row_f32(std::int64_t row) const;
-  std::span<std::uint16_t> row_u16(std::int64_t row);   // dtype bf16 or fp16 only
+  std::span<std::uint16_t> row_u16(std::int64_t row);  // dtype bf16 or fp16 only
   std::span<const std::uint16_t> row_u16(std::int64_t row) const;
 
  private:

@@ -8,7 +8,11 @@
 
 namespace oscsim {
 
-enum ExitStatus : int { kDone = 0, kCheckFailed = 1, kWrongInput = 2, kDefect = 3 };
+// Exit statuses.
+inline constexpr int kDone = 0;
+inline constexpr int kCheckFailed = 1;  // --verify found a difference
+inline constexpr int kWrongInput = 2;
+inline constexpr int kDefect = 3;
 
 using Action = std::function<int()>;
 

@@ -41,7 +41,8 @@ Matrix random_matrix(Dtype dtype, std::int64_t rows, std::int64_t cols, std::uin
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t c = 0; c < cols; ++c) {
       const std::uint64_t bits = random_bits(seed, static_cast<std::uint64_t>(r * cols + c));
-      const auto size = static_cast<float>(bits % 4 + (bits >> 8) % 9 / 8 * 16);
+      const std::uint64_t small = bits % 4;
+      const auto size = static_cast<float>((bits >> 8) % 9 == 8 ? small + 16 : small);
       put(x, r, c, (bits >> 63) != 0 ? -size : size);
     }
   return x;
