@@ -14,6 +14,7 @@
 
 #include "models/base/quantity.h"
 #include "models/base/schema.h"
+#include "models/units/vector_timing.h"
 
 namespace oscsim::units {
 
@@ -88,6 +89,7 @@ struct GatherWork {
 };
 struct VectorWork {
   Bytes input{0};
+  CastPart part = CastPart::all;
 };
 struct FeedWork {
   Bytes a{0}, b{0};

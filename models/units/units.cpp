@@ -62,7 +62,8 @@ VectorUnit::VectorUnit(sc_core::sc_module_name name, const UnitContext& context,
     : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params) {}
 
 Pipe::Timing VectorUnit::start(const Command& command) {
-  const Cycles span = quantise_time(params_, work_of<VectorWork>(command, name()).input);
+  const auto& work = work_of<VectorWork>(command, name());
+  const Cycles span = quantise_time(params_, work.input, work.part);
   return {.work = span, .occupancy = span, .release = now() + span, .done = now() + span};
 }
 

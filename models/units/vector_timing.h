@@ -2,6 +2,8 @@
 // Vector pipe: online quantisation (block maximum, scale, cast) as passes over 16-bit data in the unified buffer.
 #pragma once
 
+#include <algorithm>
+
 #include "models/base/schema.h"
 
 namespace oscsim::units {
@@ -25,9 +27,16 @@ struct VectorParams {
   }
 };
 
+// A row that does not fit the unified buffer is cast in two sweeps: its maximum first, the rest when the scale is
+// known.
+enum class CastPart : std::uint8_t { all, maximum, rest };
+
 // Quantising a tile of `bytes` bytes of 16-bit input.
-inline Cycles quantise_time(const VectorParams& params, Bytes bytes) {
-  return params.setup + transfer_time(bytes * params.quantise_passes, params.rate);
+inline Cycles quantise_time(const VectorParams& params, Bytes bytes, CastPart part = CastPart::all) {
+  const std::int64_t passes = part == CastPart::all       ? params.quantise_passes
+                              : part == CastPart::maximum ? 1
+                                                          : std::max<std::int64_t>(1, params.quantise_passes - 1);
+  return params.setup + transfer_time(bytes * passes, params.rate);
 }
 
 }  // namespace oscsim::units

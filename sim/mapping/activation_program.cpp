@@ -16,9 +16,11 @@ using units::Region;
 using units::RingId;
 using units::TensorId;
 
-// A chunk of channels: whole rows where they fit; the gather's time for one row of it.
+// A chunk of channels: whole rows where they fit; the gather's time for one row of it. A row whose one scale needs all
+// of it and that does not fit is loaded twice: chunks that only take part in its maximum, then the same chunks again.
 struct Chunk {
   std::int64_t k = 0, depth = 0;
+  units::CastPart part = units::CastPart::all;
   std::int64_t groups = 0;
   Cycles row_time{0};
   Bytes out_row{0};  // quantised row with scales, and the gathered row
@@ -30,6 +32,7 @@ struct Geometry {
   std::int64_t rows = 0, k = 0;
   std::int64_t tile_rows = 0;
   std::vector<Chunk> chunks;
+  std::int64_t writes = 0;  // chunks that write their cast
 };
 
 constexpr std::int64_t kInputBytes = 2;  // activations arrive in 16 bit
@@ -55,11 +58,6 @@ std::int64_t chunk_depth(const Geometry& g) {
   if (row_footprint(g, g.k) <= buffer) return g.k;
   const numerics::FormatInfo& format = numerics::format(g.plan.format);
   const std::int64_t granule = std::lcm(std::max<std::int64_t>(g.plan.gather_group, 1), std::max(format.block, 1));
-  if (format.scale_kind == numerics::ScaleKind::row_float)
-    input_error(
-        "core.buffers.ub of {} bytes does not hold one row of {} channels ({} bytes double-buffered); {} needs "
-        "the whole row for its scale",
-        buffer.count(), g.k, row_footprint(g, g.k).count(), format.name);
   std::int64_t depth = granule;
   if (row_footprint(g, depth) > buffer)
     input_error("core.buffers.ub of {} bytes does not hold one row of {} channels ({} bytes double-buffered)",
@@ -68,25 +66,34 @@ std::int64_t chunk_depth(const Geometry& g) {
   return depth;
 }
 
-std::shared_ptr<const Geometry> make_geometry(const ActivationPlan& plan, const MachineParams& machine,
-                                              std::int64_t rows, std::int64_t k, const ChannelTable* table) {
-  auto g = std::make_shared<Geometry>(Geometry{plan, machine, rows, k, 0, {}});
-  const std::int64_t depth = chunk_depth(*g);
-  for (std::int64_t at = 0; at < k; at += depth) {
-    Chunk chunk{at, std::min(depth, k - at), 0, Cycles(0), Bytes(0)};
-    chunk.out_row = quantised_bytes(*g, 1, chunk.depth);
-    if (plan.gather_group > 0) {
-      ensure(table != nullptr && table->group == plan.gather_group, "a gather needs a table for groups of {}",
-             plan.gather_group);
-      chunk.groups = tiles_of(chunk.depth, plan.gather_group);
-      const auto first = static_cast<std::size_t>(at / plan.gather_group);
+// All channels once, `depth` at a time.
+void add_chunks(Geometry& g, std::int64_t depth, units::CastPart part, const ChannelTable* table) {
+  const std::int64_t group = g.plan.gather_group;
+  for (std::int64_t at = 0; at < g.k; at += depth) {
+    Chunk chunk{at, std::min(depth, g.k - at), part, 0, Cycles(0), Bytes(0)};
+    chunk.out_row = quantised_bytes(g, 1, chunk.depth);
+    if (group > 0) {
+      ensure(table != nullptr && table->group == group, "a gather needs a table for groups of {}", group);
+      chunk.groups = tiles_of(chunk.depth, group);
       chunk.row_time = units::gather_row_time(
-          machine.core.gather, std::span(table->channels).subspan(first, static_cast<std::size_t>(chunk.groups)),
-          plan.gather_group);
+          g.machine.core.gather,
+          std::span(table->channels)
+              .subspan(static_cast<std::size_t>(at / group), static_cast<std::size_t>(chunk.groups)),
+          group);
       chunk.out_row += Bytes(chunk.groups * 2);
     }
-    g->chunks.push_back(chunk);
+    g.chunks.push_back(chunk);
   }
+}
+
+std::shared_ptr<const Geometry> make_geometry(const ActivationPlan& plan, const MachineParams& machine,
+                                              std::int64_t rows, std::int64_t k, const ChannelTable* table) {
+  auto g = std::make_shared<Geometry>(Geometry{plan, machine, rows, k, 0, {}, 0});
+  const std::int64_t depth = chunk_depth(*g);
+  const bool twice = depth < k && numerics::format(plan.format).scale_kind == numerics::ScaleKind::row_float;
+  if (twice) add_chunks(*g, depth, units::CastPart::maximum, table);
+  add_chunks(*g, depth, twice ? units::CastPart::rest : units::CastPart::all, table);
+  g->writes = tiles_of(k, depth);
   const std::int64_t fitting = machine.core.buffers.ub.count() / row_footprint(*g, depth).count();
   g->tile_rows = std::clamp<std::int64_t>(tiles_of(rows, machine.cores), 1, fitting);
   return g;
@@ -100,8 +107,12 @@ class ActivationStream : public CommandStream {
 
   bool next(Command& command) override {
     const auto chunks = static_cast<std::int64_t>(g_->chunks.size());
+    if (pipe_ == PipeId::drain && index_ % chunks == 0) index_ += chunks - g_->writes;
     if (index_ >= tiles_ * chunks) return false;
     const Chunk& chunk = g_->chunks[static_cast<std::size_t>(index_ % chunks)];
+    const bool writes = chunk.part != units::CastPart::maximum;
+    const std::int64_t written = index_ % chunks - (chunks - g_->writes);  // of this row block, before this chunk
+    const std::int64_t out_slot = (index_ / chunks * g_->writes + written) % kSlots;
     const std::int64_t row = (first_tile_ + index_ / chunks) * g_->tile_rows;
     const std::int64_t rows = std::min(g_->tile_rows, g_->rows - row);
     const Region in{TensorId::x, row, rows, chunk.k, chunk.depth};
@@ -124,18 +135,18 @@ class ActivationStream : public CommandStream {
         command.writes.push_back({RingId::ub_gathered, slot, in, std::nullopt, true, Publish::at_end});
         break;
       case PipeId::vector:
-        command.work = units::VectorWork{Bytes(rows * chunk.depth * kInputBytes)};
+        command.work = units::VectorWork{Bytes(rows * chunk.depth * kInputBytes), chunk.part};
         command.reads.push_back({RingId::ub_in, slot, in, std::nullopt, !gathers, true});
         if (gathers) command.reads.push_back({RingId::ub_gathered, slot, in, std::nullopt, true, true});
-        command.writes.push_back({RingId::ub_out, slot, out, std::nullopt, true, Publish::at_end});
+        if (writes) command.writes.push_back({RingId::ub_out, out_slot, out, std::nullopt, true, Publish::at_end});
         break;
       case PipeId::drain: {
         units::DrainWork work;
         work.region = out;
         work.bytes = chunk.out_row * rows;
-        work.address = address(out, chunk.out_row.count() * chunks, (index_ % chunks) * chunk.out_row.count());
+        work.address = address(out, chunk.out_row.count() * g_->writes, written * chunk.out_row.count());
         command.work = work;
-        command.reads.push_back({RingId::ub_out, slot, out, std::nullopt, true, true});
+        command.reads.push_back({RingId::ub_out, out_slot, out, std::nullopt, true, true});
         break;
       }
       default:

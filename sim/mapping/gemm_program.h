@@ -11,7 +11,7 @@ namespace oscsim {
 units::Program gemm_program(const GemmPlan& plan, const units::MachineParams& machine, const Tiling& tiling);
 
 // Gather and quantise X [rows, k]: load, gather, vector, drain. `table` is needed when the plan gathers.
-// InputError when the unified buffer is too small for one row (or one block of it).
+// InputError when the unified buffer is too small for one block of a row.
 units::Program activation_program(const ActivationPlan& plan, const units::MachineParams& machine, std::int64_t rows,
                                   std::int64_t k, const ChannelTable* table);
 

@@ -112,14 +112,14 @@ class Search {
     tiling.n = n;
     for (const MatmulPass& pass : plan_.passes) {
       const bool main = !pass.branch;
-      const std::int64_t step = main && pinned_.k ? *pinned_.k : deepest_step(machine_, pass, m, n);
-      const std::int64_t smallest = step == 0 ? k_granule(machine_, pass) : step;
-      if (const std::string problem = step_problem(machine_, pass, m, n, smallest); !problem.empty())
-        return reject(Hurdle::operands, "tile of m {} n {} k {}: {}", m, n, smallest, problem);
-      if (main && smallest % std::max(1, numerics::format(pass.format).block) != 0)
-        return reject(Hurdle::operands, "mapping.k of {} is not a multiple of the {}-element block of {}", smallest,
+      const std::int64_t depth =
+          main ? main_step(pass, m, n) : std::max(deepest_step(machine_, pass, m, n), k_granule(machine_, pass));
+      if (const std::string problem = step_problem(machine_, pass, m, n, depth); !problem.empty())
+        return reject(Hurdle::operands, "tile of m {} n {} k {}: {}", m, n, depth, problem);
+      if (main && depth % std::max(1, numerics::format(pass.format).block) != 0)
+        return reject(Hurdle::operands, "mapping.k of {} is not a multiple of the {}-element block of {}", depth,
                       numerics::format(pass.format).block, name_of(pass.format));
-      tiling.passes.push_back({smallest, smallest});
+      tiling.passes.push_back({depth, depth});
     }
     for (const LoopOrder order :
          {LoopOrder::m_outer, LoopOrder::n_outer, LoopOrder::a_resident, LoopOrder::b_resident}) {
@@ -127,6 +127,16 @@ class Search {
       tiling.order = order;
       try_stages(tiling);
     }
+  }
+
+  // The pinned step of the main pass, else the deepest that fits and that a pinned stage_k is a multiple of.
+  std::int64_t main_step(const MatmulPass& pass, std::int64_t m, std::int64_t n) const {
+    if (pinned_.k) return *pinned_.k;
+    const std::int64_t granule = k_granule(machine_, pass);
+    std::int64_t depth = std::max(deepest_step(machine_, pass, m, n), granule);
+    if (pinned_.stage_k)
+      while (depth > granule && *pinned_.stage_k % depth != 0) depth -= granule;
+    return depth;
   }
 
   // Loads of 1, 2, 4, ... steps, the same for every pass.
