@@ -114,6 +114,8 @@ void read_value(const Node& node, T& value, const ValueContext& context) {
   } else if constexpr (kIsOptional<T>) {
     if (node.is_written_null()) {
       value.reset();
+    } else if (ParameterStruct<typename T::value_type> && node.kind() != Node::Kind::map) {
+      context.report_kind(node, "a map of keys, or null to leave it out");
     } else {
       if (!value) value.emplace();
       read_value(node, *value, context);

@@ -67,6 +67,14 @@ Trace read_gemms(const RunOptions& options) {
   return read_trace(config::locate("traces", options.trace).string());
 }
 
+// What the last GEMM lacks is known before the first one runs.
+void require_tensors(const RunInputs& inputs) {
+  for (const Gemm& gemm : inputs.trace.gemms) {
+    inputs.tensors->require(gemm.input, gemm.input_rows, gemm.k);
+    inputs.tensors->require(gemm.weight, gemm.n, gemm.k);
+  }
+}
+
 nlohmann::ordered_json provenance_of(const RunOptions& options, const RunInputs& inputs) {
   nlohmann::ordered_json json;
   json["version"] = version();
@@ -128,6 +136,7 @@ RunInputs read_inputs(const RunOptions& options) {
   inputs.tensors = options.tensors.empty()
                        ? synthetic_tensors(inputs.trace.synthetic, options.seed)
                        : safetensors_tensors(options.tensors, {.allow_nonfinite = options.allow_nonfinite});
+  if (!options.timing_only) require_tensors(inputs);
   inputs.provenance = provenance_of(options, inputs);
   return inputs;
 }

@@ -41,6 +41,9 @@ class SafetensorsTensors : public TensorSource {
   Tensor activation(const std::string& name, Position, std::int64_t rows, std::int64_t k) const override {
     return load(name, rows, k);
   }
+  void require(const std::string& name, std::int64_t rows, std::int64_t cols) const override {
+    located(name, rows, cols);
+  }
   std::string description() const override { return "tensors of " + joined(file_names()); }
 
   std::vector<std::pair<std::string, std::string>> hashes() const override {
@@ -69,8 +72,10 @@ class SafetensorsTensors : public TensorSource {
     input_error("{}: no tensor '{}'{}", joined(file_names()), name, did_you_mean(name, names));
   }
 
-  Tensor load(const std::string& name, std::int64_t rows, std::int64_t cols) const {
-    const auto& [file, entry] = find(name);
+  // The tensor of that shape and the type of its elements.
+  std::pair<const Located&, Dtype> located(const std::string& name, std::int64_t rows, std::int64_t cols) const {
+    const Located& place = find(name);
+    const auto& [file, entry] = place;
     const std::vector<std::int64_t> expected = {rows, cols};
     if (entry->shape != expected)
       input_error("{}: tensor '{}' has shape {}, expected {}", file->path(), name, shape_text(entry->shape),
@@ -79,12 +84,18 @@ class SafetensorsTensors : public TensorSource {
                                          &std::pair<std::string_view, Dtype>::first);
     if (dtype == std::end(kMatrixDtypes))
       input_error("{}: tensor '{}' has dtype {}; allowed: BF16, F16, F32", file->path(), name, entry->dtype->name);
+    return {place, dtype->second};
+  }
+
+  Tensor load(const std::string& name, std::int64_t rows, std::int64_t cols) const {
+    const auto [place, dtype] = located(name, rows, cols);
+    const auto& [file, entry] = place;
     const std::span<const std::byte> bytes = file->bytes(*entry);
     Tensor tensor;
-    if (reinterpret_cast<std::uintptr_t>(bytes.data()) % size_of(dtype->second) == 0) {
-      tensor = {MatrixView(bytes.data(), dtype->second, rows, cols), file};
+    if (reinterpret_cast<std::uintptr_t>(bytes.data()) % size_of(dtype) == 0) {
+      tensor = {MatrixView(bytes.data(), dtype, rows, cols), file};
     } else {  // the format aligns nothing; kernels want aligned elements
-      const auto copy = std::make_shared<Matrix>(dtype->second, rows, cols);
+      const auto copy = std::make_shared<Matrix>(dtype, rows, cols);
       std::memcpy(copy->data(), bytes.data(), bytes.size());
       tensor = {copy->view(), copy};
     }

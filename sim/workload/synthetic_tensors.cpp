@@ -77,6 +77,7 @@ class SyntheticTensors : public TensorSource {
     });
   }
 
+  void require(const std::string&, std::int64_t, std::int64_t) const override {}
   std::string description() const override { return fmt::format("synthetic, seed {}", seed_); }
   std::vector<std::pair<std::string, std::string>> hashes() const override { return {}; }
 

@@ -28,6 +28,8 @@ class TensorSource {
   // position).
   virtual Tensor weight(const std::string& name, std::int64_t n, std::int64_t k) const = 0;
   virtual Tensor activation(const std::string& name, Position position, std::int64_t rows, std::int64_t k) const = 0;
+  // InputError as above when the tensor is missing or has a wrong shape or dtype; reads no values.
+  virtual void require(const std::string& name, std::int64_t rows, std::int64_t cols) const = 0;
   // "synthetic, seed 1" or the files' names.
   virtual std::string description() const = 0;
   // (file, SHA-256 of its bytes) for provenance; empty for synthetic tensors.

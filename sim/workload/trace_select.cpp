@@ -107,7 +107,7 @@ Gemm parse_gemm(const std::string& text) {
   const std::vector<std::string> parts = split(text, ',');
   const std::string what = fmt::format("--gemm '{}'", text);
   if (parts.size() != 3 && parts.size() != 4)
-    input_error("{}: {} values; expected M,N,K or M,N,K,position", what, parts.size());
+    input_error("{}: {} value{}; expected M,N,K or M,N,K,position", what, parts.size(), parts.size() == 1 ? "" : "s");
   Gemm gemm;
   const std::pair<const char*, std::int64_t*> sizes[] = {{"M", &gemm.m}, {"N", &gemm.n}, {"K", &gemm.k}};
   for (std::size_t i = 0; i < 3; ++i) {
