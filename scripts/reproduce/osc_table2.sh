@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The speed-up table of arXiv 2604.12782 (OSC over W8A8), simulated on the idealised machine `paper`, beside the paper's values.
-# Exit status 1 when an end of a row is off by more than 0.01, or a compute-bound value differs in four digits.
+# OSCSIM names another program than build/oscsim. Exit status 1 when an end of a row is off by more than 0.01, or a compute-bound value differs in four digits.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-[[ -x build/oscsim ]] || { echo "build/oscsim is not there: run scripts/run.sh first" >&2; exit 2; }
+oscsim=${OSCSIM:-build/oscsim}
+[[ -x $oscsim ]] || { echo "$oscsim is not there: run scripts/run.sh first" >&2; exit 2; }
 
 csv=$(mktemp --suffix=.csv)
 trap 'rm -f "$csv"' EXIT
@@ -13,7 +14,7 @@ trap 'rm -f "$csv"' EXIT
 range() {
   local group=$1 shapes=()
   while read -r m n k; do shapes+=(--gemm "$m,$n,$k"); done
-  build/oscsim run --machine paper --scheme osc --baseline w8a8 --timing-only --set "scheme.outliers.group=$group" \
+  "$oscsim" run --machine paper --scheme osc --baseline w8a8 --timing-only --set "scheme.outliers.group=$group" \
     "${shapes[@]}" --csv "$csv" >/dev/null
   awk -F, '!column { for (i = 1; i <= NF; i++) if ($i == "speedup") column = i; next }
            $1 == "gemm" { v = $column; if (!n++ || v < low) low = v; if (v > high) high = v }

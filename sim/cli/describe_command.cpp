@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // oscsim describe
+#include <unistd.h>
+
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -18,7 +21,10 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kMachines = "configs/machines", kSchemes = "configs/schemes", kTraces = "traces";
 
-constexpr std::size_t kAnyWidth = 1000;  // names are never shortened here
+// Elsewhere than in a terminal every entry is one line, whatever its length.
+std::size_t width() {
+  return terminal_columns(STDOUT_FILENO).value_or(std::numeric_limits<std::size_t>::max());
+}
 
 struct DescribeArguments {
   std::string kind, name;
@@ -34,14 +40,14 @@ struct Shown {
 template <class Params>
 Shown parameters() {
   const std::vector<config::DescribeRow> rows = config::describe<Params>();
-  return {parameters_text(rows), parameters_json(rows)};
+  return {parameters_text(rows, width()), parameters_json(rows)};
 }
 
 template <class Params>
 Shown values(std::string_view folder, const std::string& name) {
   const std::filesystem::path path = config::locate(folder, name);
   const Json json = config::to_json(config::read_file_as<Params>(path));
-  return {path.string() + "\n" + values_text(config::describe<Params>(), json), json};
+  return {path.string() + "\n" + values_text(config::describe<Params>(), json, width()), json};
 }
 
 TraceSummary summary(const std::string& name) {
@@ -64,14 +70,16 @@ Shown traces() {
     shown.text += (shown.text.empty() ? "" : "\n") + trace_text(found);
     shown.json.push_back(trace_json(found));
   }
-  shown.text += "\ntraces/README.md describes the format\n";
+  shown.text += "\nstatistics of synthetic tensors: --set trace.synthetic.NAME=VALUE, or `synthetic:` in the trace\n" +
+                parameters_text(config::describe<SyntheticParams>(), width()) +
+                "\ntraces/README.md describes the format\n";
   return shown;
 }
 
 Shown all_formats() {
   Json json = Json::array();
   for (const numerics::FormatInfo& format : numerics::formats()) json.push_back(format_json(format));
-  return {formats_text(numerics::formats()), json};
+  return {formats_text(numerics::formats(), width()), json};
 }
 
 Shown format(const std::string& name) {
@@ -118,7 +126,7 @@ Shown overview() {
     table.add({fmt::format("  {}", format.name), std::string(format.meaning)});
     shown.json["format"][std::string(format.name)] = format.meaning;
   }
-  shown.text = table.text(kAnyWidth);
+  shown.text = table.text(width());
   return shown;
 }
 

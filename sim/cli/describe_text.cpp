@@ -13,7 +13,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Align = TextTable::Align;
 
-constexpr std::size_t kAnyWidth = 1000;  // names are never shortened here
 constexpr double kBytesOfBf16 = 2;
 
 std::string default_of(const config::DescribeRow& row) {
@@ -76,7 +75,7 @@ std::string phase_text(const TraceSummary& summary) {
 
 }  // namespace
 
-std::string parameters_text(std::span<const config::DescribeRow> rows) {
+std::string parameters_text(std::span<const config::DescribeRow> rows, std::size_t width) {
   TextTable table({{"parameter"}, {"type"}, {"default"}, {"allowed"}, {"meaning [source of the default]"}});
   std::map<std::string, std::string> units;
   for (const config::DescribeRow& row : rows) {
@@ -85,7 +84,7 @@ std::string parameters_text(std::span<const config::DescribeRow> rows) {
                is_quantity(row) ? row.range : joined_text(row.choices, "; ", row.range),
                joined_text(row.meaning, " ", row.source.empty() ? "" : fmt::format("[{}]", row.source))});
   }
-  std::string text = table.text(kAnyWidth);
+  std::string text = table.text(width);
   if (!units.empty()) text += "\nunits\n";
   for (const auto& [type, names] : units) text += fmt::format("  {}: {}\n", type, names);
   return text;
@@ -105,7 +104,7 @@ Json parameters_json(std::span<const config::DescribeRow> rows) {
   return json;
 }
 
-std::string values_text(std::span<const config::DescribeRow> rows, const Json& values) {
+std::string values_text(std::span<const config::DescribeRow> rows, const Json& values, std::size_t width) {
   const std::string description = values.value("description", "");
   TextTable table({{"parameter"}, {"value"}, {"meaning"}});
   for (const config::DescribeRow& row : rows) {
@@ -113,15 +112,15 @@ std::string values_text(std::span<const config::DescribeRow> rows, const Json& v
     if (value == nullptr || value->is_object() || row.path == "description") continue;
     table.add({row.path, value_text(*value), row.meaning});
   }
-  return fmt::format("{}\n\n{}", description, table.text(kAnyWidth));
+  return fmt::format("{}\n\n{}", description, table.text(width));
 }
 
-std::string formats_text(std::span<const numerics::FormatInfo> formats) {
+std::string formats_text(std::span<const numerics::FormatInfo> formats, std::size_t width) {
   TextTable table({{"format"}, {"bits", "", Align::right}, {"meaning [source]"}});
   for (const numerics::FormatInfo& format : formats)
     table.add({std::string(format.name), fmt::format("{}", format.element_bits),
                fmt::format("{} [{}]", format.meaning, format.source)});
-  return table.text(kAnyWidth);
+  return table.text(width);
 }
 
 std::string format_text(const numerics::FormatInfo& format) {

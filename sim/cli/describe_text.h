@@ -14,14 +14,17 @@
 
 namespace oscsim {
 
+// Below, `width` is that of a line in characters; the last column of a table is broken to fit.
+
 // Every parameter: name, type, default, range or choices, meaning, source of the default; the units of each type below.
-std::string parameters_text(std::span<const config::DescribeRow> rows);
+std::string parameters_text(std::span<const config::DescribeRow> rows, std::size_t width);
 nlohmann::ordered_json parameters_json(std::span<const config::DescribeRow> rows);
 
 // Every value of a resolved configuration beside its meaning, below its description.
-std::string values_text(std::span<const config::DescribeRow> rows, const nlohmann::ordered_json& values);
+std::string values_text(std::span<const config::DescribeRow> rows, const nlohmann::ordered_json& values,
+                        std::size_t width);
 
-std::string formats_text(std::span<const numerics::FormatInfo> formats);
+std::string formats_text(std::span<const numerics::FormatInfo> formats, std::size_t width);
 std::string format_text(const numerics::FormatInfo& format);
 nlohmann::ordered_json format_json(const numerics::FormatInfo& format);
 

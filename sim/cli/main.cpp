@@ -23,6 +23,7 @@ int dispatch(int argc, char** argv) {
   add_run_command(app, action);
   add_trace_command(app, action);
   add_describe_command(app, action);
+  refuse_empty_values(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

@@ -2,22 +2,16 @@
 #include "sim/cli/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
 
+#include "sim/cli/standard_output.h"
 #include "sim/report/text_table.h"
 
 namespace oscsim {
 
-ProgressLine::ProgressLine() {
-  constexpr std::size_t kUsualColumns = 80;
-  if (!isatty(STDERR_FILENO)) return;
-  winsize size{};
-  const bool is_known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  columns_ = is_known ? size.ws_col : kUsualColumns;
-}
+ProgressLine::ProgressLine() : columns_(terminal_columns(STDERR_FILENO).value_or(0)) {}
 
 void ProgressLine::update(std::size_t done, std::size_t total, const std::string& next) {
   const Clock::time_point now = Clock::now();

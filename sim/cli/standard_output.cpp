@@ -2,6 +2,7 @@
 #include "sim/cli/standard_output.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,6 +29,14 @@ void print(std::string_view text) {
     else if (errno != EINTR)
       input_error("standard output: cannot be written: {}", std::strerror(errno));
   }
+}
+
+std::optional<std::size_t> terminal_columns(int stream) {
+  constexpr std::size_t kUsual = 80;
+  if (!isatty(stream)) return std::nullopt;
+  winsize size{};
+  const bool is_known = ioctl(stream, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return is_known ? size.ws_col : kUsual;
 }
 
 }  // namespace oscsim

@@ -2,6 +2,8 @@
 // Standard output that may be a pipe whose reader has gone, or closed.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string_view>
 
 namespace oscsim {
@@ -12,5 +14,8 @@ void prepare_standard_streams();
 
 // Everything or, when the reader has gone, as much as it took. InputError when it cannot be written for another reason.
 void print(std::string_view text);
+
+// Of the terminal that a standard stream writes to; none when it is not one.
+std::optional<std::size_t> terminal_columns(int stream);
 
 }  // namespace oscsim

@@ -68,4 +68,11 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
   return fmt::format("{}\n  see: {} --help", what, full_name(app, command));
 }
 
+void refuse_empty_values(CLI::App& app) {
+  const auto problem = [](const std::string& value) { return value.empty() ? "the value is empty" : ""; };
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    for (CLI::Option* option : command->get_options())
+      if (option->get_items_expected_max() > 0) option->check(problem);
+}
+
 }  // namespace oscsim

@@ -10,4 +10,7 @@ namespace oscsim {
 // What is wrong, the nearest option or command, and where help is.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error);
 
+// An option with an empty value ("$UNSET" in a script) is an error, of every command.
+void refuse_empty_values(CLI::App& app);
+
 }  // namespace oscsim

@@ -97,6 +97,20 @@ std::vector<ReportRow> folded(std::vector<ReportRow> rows) {
   return rows;
 }
 
+std::string layer_prefix(const std::vector<std::string>& names) {
+  std::optional<std::string> prefix;
+  for (const std::string& name : names) {
+    const std::vector<std::string> parts = components(name);
+    const auto number = std::ranges::find_if(parts, is_number);
+    if (number == parts.end()) continue;
+    std::string front;
+    for (auto part = parts.begin(); part != number; ++part) front += *part + '.';
+    if (prefix && *prefix != front) return "";
+    prefix = front;
+  }
+  return prefix.value_or("");
+}
+
 std::vector<ReportRow> gemm_rows(const RunResult& result) {
   std::vector<ReportRow> rows;
   for (const GemmResult& gemm : result.gemms) {

@@ -33,6 +33,9 @@ struct ReportRow {
 // differ in m. Rows stay in the order of their first appearance. At most kMostRows: nothing changes.
 std::vector<ReportRow> folded(std::vector<ReportRow> rows);
 
+// What all names with a number in them begin with, up to that number: "model.layers."; empty when they differ.
+std::string layer_prefix(const std::vector<std::string>& names);
+
 std::vector<ReportRow> gemm_rows(const RunResult& result);
 std::vector<ReportRow> shared_rows(const RunResult& result);
 

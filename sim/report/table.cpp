@@ -14,10 +14,21 @@
 namespace oscsim {
 namespace {
 
-constexpr std::size_t kLongestHeading = 8;
+constexpr std::size_t kLongestHeading = 10;
 constexpr int kDifferencesShown = 5;
 
 using Align = TextTable::Align;
+
+// Headings of the two sides; the report's first line has the names.
+bool is_called_by_role(const std::string& name, const RunResult& result) {
+  return name.size() > kLongestHeading || result.scheme == result.baseline;
+}
+std::string scheme_heading(const RunResult& result) {
+  return is_called_by_role(result.scheme, result) ? "scheme" : result.scheme;
+}
+std::string baseline_heading(const RunResult& result) {
+  return is_called_by_role(result.baseline, result) ? "baseline" : result.baseline;
+}
 
 // Calls `visit` for every GEMM and piece of shared work of one side, with its repeats.
 using VisitSide = std::function<void(const SideResult&, std::int64_t)>;
@@ -72,50 +83,70 @@ std::string short_formats(std::string formats) {
   return formats.empty() ? "-" : formats;
 }
 
-std::string work_table(const RunResult& result) {
-  const std::string scheme = shortened(result.scheme, kLongestHeading);
-  const std::string baseline = shortened(result.baseline, kLongestHeading);
+// The rows of the report, their names without what the names of layers have in common.
+struct Rows {
+  std::vector<ReportRow> gemms, shared;
+  std::string prefix;
+};
+Rows report_rows(const RunResult& result) {
+  Rows rows{gemm_rows(result), shared_rows(result), ""};
+  std::vector<std::string> names;
+  for (const auto* part : {&rows.gemms, &rows.shared})
+    for (const ReportRow& row : *part) names.push_back(row.name);
+  rows.prefix = layer_prefix(names);
+  for (auto* part : {&rows.gemms, &rows.shared})
+    for (ReportRow& row : *part)
+      if (row.name.starts_with(rows.prefix)) row.name.erase(0, rows.prefix.size());
+  return rows;
+}
+
+std::string work_table(const RunResult& result, const Rows& rows) {
+  const std::string scheme = scheme_heading(result);
+  const std::string baseline = baseline_heading(result);
   const TimeUnit unit = time_unit(result);
-  const bool has_sqnr = std::ranges::any_of(
-      result.gemms, [](const GemmResult& gemm) { return gemm.scheme.accuracy || gemm.baseline.accuracy; });
-  std::vector<TextTable::Column> columns{{"GEMM"},
-                                         {"position"},
-                                         {"m x n x k"},
-                                         {"count", "", Align::right},
-                                         {"formats", scheme},
-                                         {scheme, unit.name, Align::right},
-                                         {baseline, unit.name, Align::right},
-                                         {"speed-up", "", Align::right},
-                                         {"bound", scheme}};
-  if (has_sqnr) {
+  const auto has_count = [](const ReportRow& row) { return row.count != 1; };
+  const auto has_sqnr = [](const ReportRow& row) { return row.scheme_sqnr_db || row.baseline_sqnr_db; };
+  const bool with_count = std::ranges::any_of(rows.gemms, has_count) || std::ranges::any_of(rows.shared, has_count);
+  const bool with_sqnr = std::ranges::any_of(rows.gemms, has_sqnr);
+  std::vector<TextTable::Column> columns{{"GEMM"}, {"position"}, {"m x n x k"}};
+  if (with_count) columns.push_back({"count", "", Align::right});
+  for (const TextTable::Column& column : {TextTable::Column{"formats", scheme},
+                                          {scheme, unit.name, Align::right},
+                                          {baseline, unit.name, Align::right},
+                                          {"speed-up", "", Align::right},
+                                          {"bound", scheme}})
+    columns.push_back(column);
+  if (with_sqnr) {
     columns.push_back({"SQNR dB", scheme, Align::right});
     columns.push_back({"SQNR dB", baseline, Align::right});
   }
   TextTable table(columns);
-  const auto add = [&](std::vector<std::string> cells) {
+  const auto add = [&](const std::vector<std::string>& names, const std::string& count,
+                       const std::vector<std::string>& values) {
+    std::vector<std::string> cells = names;
+    if (with_count) cells.push_back(count);
+    cells.insert(cells.end(), values.begin(), values.end());
     cells.resize(columns.size());
     table.add(std::move(cells));
   };
-  const auto add_rows = [&](const std::vector<ReportRow>& rows) {
-    for (const ReportRow& row : rows)
-      add({row.name, std::string(name_of(row.position)), shape_text(row), fmt::format("{}", row.count),
-           short_formats(row.formats), time_text(row.scheme_us, unit), time_text(row.baseline_us, unit),
+  const auto add_rows = [&](const std::vector<ReportRow>& part) {
+    for (const ReportRow& row : part)
+      add({row.name, std::string(name_of(row.position)), shape_text(row)}, fmt::format("{}", row.count),
+          {short_formats(row.formats), time_text(row.scheme_us, unit), time_text(row.baseline_us, unit),
            speedup_text(row.scheme_us, row.baseline_us), row.bound().empty() ? "-" : row.bound(),
            row.n > 0 ? sqnr_text(row.scheme_sqnr_db) : "", row.n > 0 ? sqnr_text(row.baseline_sqnr_db) : ""});
   };
-  const std::vector<ReportRow> gemms = gemm_rows(result);
-  const std::vector<ReportRow> shared = shared_rows(result);
-  add_rows(gemms);
-  if (!shared.empty()) table.add_line("shared work on inputs");
-  add_rows(shared);
-  add({"total", "", "", "", "", time_text(result.scheme_total.time_us, unit),
-       time_text(result.baseline_total.time_us, unit),
+  add_rows(rows.gemms);
+  if (!rows.shared.empty()) table.add_line("shared work on inputs");
+  add_rows(rows.shared);
+  add({"total", "", ""}, "",
+      {"", time_text(result.scheme_total.time_us, unit), time_text(result.baseline_total.time_us, unit),
        speedup_text(result.scheme_total.time_us, result.baseline_total.time_us)});
 
-  const bool is_folded = gemms.size() < result.gemms.size() || shared.size() < result.shared.size();
+  const bool is_folded = rows.gemms.size() < result.gemms.size() || rows.shared.size() < result.shared.size();
   return table.text() + (is_folded ? fmt::format("{} GEMMs in {} rows: * stands for layers and experts; times are "
                                                  "sums over the count, SQNR is the lowest\n",
-                                                 result.gemms.size(), gemms.size())
+                                                 result.gemms.size(), rows.gemms.size())
                                    : "");
 }
 
@@ -138,7 +169,7 @@ std::vector<StackRow> stack_rows(const RunResult& result) {
     for (const auto& [part, cycles] : side.cycle_stack) row_of(part).baseline += cycles.count() * repeat;
   });
   // Shared work brings its own pipes in front: idle still comes last.
-  std::ranges::stable_partition(rows, [](const StackRow& row) { return row.part != "idle"; });
+  std::stable_partition(rows.begin(), rows.end(), [](const StackRow& row) { return row.part != "idle"; });
   return rows;
 }
 
@@ -152,9 +183,8 @@ std::string stack_table(const RunResult& result) {
   const std::vector<std::int64_t> scheme_shares = shares_in_tenths(scheme);
   const std::vector<std::int64_t> baseline_shares = shares_in_tenths(baseline);
   const auto percent = [](std::int64_t tenths) { return fmt::format("{}.{}", tenths / 10, tenths % 10); };
-  TextTable table({{"cycle stack"},
-                   {shortened(result.scheme, kLongestHeading), "%", Align::right},
-                   {shortened(result.baseline, kLongestHeading), "%", Align::right}});
+  TextTable table(
+      {{"cycle stack"}, {scheme_heading(result), "%", Align::right}, {baseline_heading(result), "%", Align::right}});
   for (std::size_t i = 0; i < rows.size(); ++i)
     if (rows[i].scheme > 0 || rows[i].baseline > 0)
       table.add({"  " + rows[i].part, percent(scheme_shares[i]), percent(baseline_shares[i])});
@@ -169,8 +199,8 @@ std::string stack_table(const RunResult& result) {
 
 std::string traffic_table(const RunResult& result) {
   TextTable table({{"memory traffic"},
-                   {shortened(result.scheme, kLongestHeading), "MB", Align::right},
-                   {shortened(result.baseline, kLongestHeading), "MB", Align::right}});
+                   {scheme_heading(result), "MB", Align::right},
+                   {baseline_heading(result), "MB", Align::right}});
   constexpr std::pair<const char*, Bytes units::Traffic::*> kKinds[] = {{"HBM read", &units::Traffic::hbm_read},
                                                                         {"HBM write", &units::Traffic::hbm_write},
                                                                         {"L2 read", &units::Traffic::l2_read},
@@ -235,9 +265,12 @@ std::vector<std::int64_t> shares_in_tenths(const std::vector<std::int64_t>& part
 }
 
 std::string result_table(const RunResult& result) {
-  return plain_ascii(
-      fmt::format("{} against {} on {}, trace {}\n\n", result.scheme, result.baseline, result.machine, result.trace) +
-      work_table(result) + "\n" + stack_table(result) + "\n" + traffic_table(result) + verification_text(result));
+  const Rows rows = report_rows(result);
+  const std::string left_out = rows.prefix.empty() ? "" : fmt::format("; names without {}", rows.prefix);
+  return plain_ascii(fmt::format("{} against {} on {}, trace {}{}\n\n", result.scheme, result.baseline, result.machine,
+                                 result.trace, left_out) +
+                     work_table(result, rows) + "\n" + stack_table(result) + "\n" + traffic_table(result) +
+                     verification_text(result));
 }
 
 }  // namespace oscsim

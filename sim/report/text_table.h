@@ -24,8 +24,9 @@ class TextTable {
   void add(std::vector<std::string> cells);  // as many as there are columns
   void add_line(std::string text);           // over the whole width, as it is
 
-  // Headings that are all empty take no line. The first column is shortened, from its front, until the rows fit in
-  // `width`.
+  // Headings that are all empty take no line. Rows are made to fit in `width` by breaking the last column at blanks,
+  // then by narrower gaps, then by names (the first column) on lines of their own. Nothing is ever cut: a table for
+  // which that is not enough is wider.
   std::string text(std::size_t width = kReportWidth) const;
 
  private:
@@ -36,15 +37,14 @@ class TextTable {
   struct Layout {
     std::vector<std::size_t> widths{};
     std::size_t gap = 0;
+    std::size_t total() const;
   };
   Layout layout(std::size_t width) const;
+  std::string row_text(std::vector<std::string> cells, const Layout& layout) const;
 
   std::vector<Column> columns_;
   std::vector<Row> rows_;
 };
-
-// The end of a dotted name, "..." in front when something is missing; cut at a dot where that keeps most of it.
-std::string shortened(const std::string& name, std::size_t width);
 
 // Control characters and everything beyond ASCII become '?'; newlines stay.
 std::string plain_ascii(std::string text);

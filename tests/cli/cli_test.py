@@ -6,19 +6,16 @@ usage: cli_test.py OSCSIM SOURCE_ROOT
 """
 
 import csv
+import fcntl
 import json
 import os
 import pty
 import re
+import struct
 import subprocess
-import sys
-import tempfile
-import unittest
+import termios
 
-PROGRAM, ROOT = (os.path.abspath(path) for path in sys.argv[1:3])
-
-# A GEMM that runs in milliseconds.
-SMALL = ["run", "--machine", "edge_npu", "--gemm", "8,16,64,attn_in"]
+from program import PROGRAM, ROOT, SMALL, ProgramTest, main
 
 MACHINES = ", ".join(sorted(name[:-5] for name in os.listdir(f"{ROOT}/configs/machines") if name.endswith(".yaml")))
 
@@ -45,10 +42,14 @@ WRONG_VALUES = [
     ("run --seed 9223372036854775808", "--seed: '9223372036854775808' does not fit in 63 bits"),
     ("run --threads -1", "--threads: -1; allowed: 0 to 1024"),
     ("run --threads 100000", "--threads: 100000; allowed: 0 to 1024"),
-    ("run --kernel avx3", "--kernel: unknown 'avx3'\n  allowed: auto, avx512_vnni, avx2, portable; did you mean 'avx2'?"),
+    (
+        "run --kernel avx3",
+        "--kernel: unknown 'avx3'\n  allowed: auto, avx512_vnni, avx2, portable; did you mean 'avx2'?",
+    ),
     ("run --gemm 0,16,64", "--gemm '0,16,64': m = 0; allowed: at least 1"),
     ("run --gemm 8,-16,64", "--gemm '8,-16,64': n = -16; allowed: at least 1"),
     ("run --gemm -8,16,64", "--gemm '-8,16,64': m = -8; allowed: at least 1"),
+    ("run --gemm 8x16x64", "--gemm '8x16x64': 1 value; expected M,N,K or M,N,K,position"),
     ("run --gemm 8,16", "--gemm '8,16': 2 values; expected M,N,K or M,N,K,position"),
     (
         "run --gemm 4294967296,4294967296,4",
@@ -127,39 +128,38 @@ WRONG_FILES = [
 ]
 
 
-class CliTest(unittest.TestCase):
-    maxDiff = None
+# The value of each is empty.
+EMPTY_VALUES = [
+    ["run", "--json"],
+    ["run", "--gemm"],
+    ["run", "--set"],
+    ["run", "--only"],
+    ["run", "--machine"],
+    ["trace", "--from-csv"],
+]
 
+
+class ErrorTest(ProgramTest):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="oscsim-cli-")
-        self.addCleanup(self.folder.cleanup)
+        super().setUp()
         os.mkdir(self.path("folder"))
-
-    def path(self, name):
-        return os.path.join(self.folder.name, name)
-
-    def run_program(self, arguments, **options):
-        options = {"capture_output": True, "text": True, "timeout": 120, "cwd": self.folder.name} | options
-        return subprocess.run([PROGRAM, *arguments], **options)
-
-    def check_done(self, arguments):
-        done = self.run_program(arguments)
-        self.assertEqual((done.returncode, done.stderr), (0, ""), arguments)
-        return done.stdout
 
     def check_wrong(self, cases):
         for arguments, message in cases:
             with self.subTest(arguments):
-                done = self.run_program(arguments.split())
-                self.assertEqual(done.stderr, f"oscsim: {message}\n")
-                self.assertEqual(done.stdout, "")
-                self.assertEqual(done.returncode, 2)
+                self.check_refused(arguments.split(), message)
         self.assertEqual(os.listdir(self.folder.name), ["folder"], "an error left a file behind")
 
-
-class ErrorTest(CliTest):
     def test_wrong_command_lines(self):
         self.check_wrong(WRONG_COMMAND_LINES)
+
+    def test_empty_values(self):
+        for command, option in EMPTY_VALUES:
+            with self.subTest(option):
+                self.check_refused(
+                    [command, option, ""], f"{option}: the value is empty\n  see: oscsim {command} --help"
+                )
+        self.check_refused(["trace", ""], "model: the value is empty\n  see: oscsim trace --help")
 
     def test_wrong_values(self):
         self.check_wrong(WRONG_VALUES)
@@ -186,7 +186,7 @@ class ErrorTest(CliTest):
         self.assertIn("did you mean 'cores'?", done.stderr)
 
 
-class HelpTest(CliTest):
+class HelpTest(ProgramTest):
     def test_version(self):
         self.assertRegex(
             self.check_done(["--version"]), r"^oscsim \d+\.\d+\.\d+ \(git (unknown|[0-9a-f]{12,40}(-dirty)?)\)\n$"
@@ -207,7 +207,7 @@ class HelpTest(CliTest):
             self.assertIn(f"--{option} ", text)
 
 
-class RunTest(CliTest):
+class RunTest(ProgramTest):
     def test_report_json_and_csv_agree(self):
         text = self.check_done([*SMALL, "--verify", "--json", "r.json", "--csv", "r.csv"])
         self.assertIn("osc against w8a8 on edge_npu", text)
@@ -225,7 +225,7 @@ class RunTest(CliTest):
             parts = result["gemms"] + result["shared"]
             total = sum(part["repeat"] * part[side]["cycles"] for part in parts if part[side])
             self.assertEqual(result["total"][side]["cycles"], total)
-        self.assertEqual(sorted(os.listdir(self.folder.name)), ["folder", "r.csv", "r.json"])
+        self.assertEqual(sorted(os.listdir(self.folder.name)), ["r.csv", "r.json"])
 
     def test_same_run_writes_the_same_bytes(self):
         for name, threads in (("a", "1"), ("b", "2")):
@@ -251,7 +251,7 @@ class RunTest(CliTest):
         self.assertEqual(result["provenance"]["machine"]["cores"], 1)
 
 
-class TraceTest(CliTest):
+class TraceTest(ProgramTest):
     ARGUMENTS = "trace Qwen3-0.6B --phase decode --tokens 4 --layers 0-1".split()
 
     def test_trace_runs(self):
@@ -285,15 +285,15 @@ class TraceTest(CliTest):
             "vocab_size": 1000,
             "tie_word_embeddings": True,
         }
+        os.mkdir(self.path("folder"))
         with open(self.path("folder/config.json"), "w") as file:
             json.dump(config, file)
         arguments = "--phase prefill --tokens 8".split()
-        self.assertEqual(
-            self.check_done(["trace", "folder", *arguments]), self.check_done(["trace", "folder/config.json", *arguments])
-        )
+        from_folder = self.check_done(["trace", "folder", *arguments])
+        self.assertEqual(from_folder, self.check_done(["trace", "folder/config.json", *arguments]))
 
 
-class DescribeTest(CliTest):
+class DescribeTest(ProgramTest):
     def test_overview_lists_every_file(self):
         text = self.check_done(["describe"])
         for folder in ("configs/machines", "configs/schemes", "traces"):
@@ -330,15 +330,18 @@ class DescribeTest(CliTest):
         summary = json.loads(self.check_done(["describe", "trace", "qwen3_8b_prefill", "--json"]))
         self.assertEqual((summary["gemms"], summary["layers"]), (7 * layers, layers))
         self.assertEqual((summary["weights"], summary["macs"]), (weights, weights * tokens))
+        self.assertRegex(self.check_done(["describe", "trace"]), r"\nattn_in_density +number +0\.7 ")
         self.assertIn("252 in 36 layers", self.check_done(["describe", "trace", "qwen3_8b_prefill"]))
 
 
-class StreamTest(CliTest):
+class StreamTest(ProgramTest):
     def test_reader_that_goes_away(self):
         reader, writer = os.pipe()
         os.close(reader)
         with os.fdopen(writer, "w") as closed_pipe:
-            done = self.run_program(["describe", "machine"], capture_output=False, stdout=closed_pipe, stderr=subprocess.PIPE)
+            done = self.run_program(
+                ["describe", "machine"], capture_output=False, stdout=closed_pipe, stderr=subprocess.PIPE
+            )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_closed_standard_output(self):
@@ -359,6 +362,22 @@ class StreamTest(CliTest):
         text = self.check_done([*SMALL, "--timing-only", "--json", "/dev/stdout"])
         self.assertEqual(json.JSONDecoder().raw_decode(text)[0]["schema"], 1)
 
+    def test_describe_breaks_meanings_to_the_width_of_a_terminal(self):
+        wide = self.check_done(["describe"]).splitlines()
+        terminal, program_side = pty.openpty()
+        fcntl.ioctl(program_side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        done = self.run_program(["describe"], capture_output=False, stdout=program_side, stderr=subprocess.PIPE)
+        os.close(program_side)
+        lines = os.read(terminal, 65536).decode().splitlines()
+        os.close(terminal)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertGreater(len(lines), len(wide))
+        for folder in ("configs/machines", "configs/schemes", "traces"):
+            for name in os.listdir(f"{ROOT}/{folder}"):
+                if name.endswith(".yaml"):
+                    self.assertTrue(any(line.startswith(f"  {name[:-5]} ") for line in lines), name)
+        self.assertEqual([line for line in lines if line.startswith("  ") and len(line) > 60], [])
+
     def test_progress_goes_to_a_terminal_only_and_is_cleared(self):
         self.assertEqual(self.run_program([*SMALL, "--timing-only"]).stderr, "")
         terminal, program_side = pty.openpty()
@@ -374,4 +393,4 @@ class StreamTest(CliTest):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    main()

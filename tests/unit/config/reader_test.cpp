@@ -124,7 +124,7 @@ TEST(Reader, NullLeavesAnOptionalOutAndNothingIsAnError) {
   EXPECT_FALSE(read_text("name: x\ncore: {second_gather: null}\n").core.second_gather.has_value());
   EXPECT_FALSE(read_text("name: x\ncore:\n  second_gather: ~\n").core.second_gather.has_value());
   EXPECT_EQ(problems_of("name: x\ncore:\n  second_gather:\n"),
-            "m.yaml:3:3: core.second_gather must be a map of keys, found nothing");
+            "m.yaml:3:3: core.second_gather must be a map of keys, or null to leave it out, found nothing");
 }
 
 TEST(Reader, CrossChecksStandAtTheirSectionAndRunOnlyOnCleanSections) {

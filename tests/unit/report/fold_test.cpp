@@ -100,5 +100,13 @@ TEST(Fold, SharedWorkOfOneSideHasNoTimeOnTheOther) {
   EXPECT_EQ(rows[0].bound(), "gather");
 }
 
+TEST(LayerPrefix, IsWhatNamesOfLayersBeginWith) {
+  EXPECT_EQ(layer_prefix({"model.layers.0.q_proj", "model.layers.12.experts.3.up", "lm_head"}), "model.layers.");
+  EXPECT_EQ(layer_prefix({"model.layers.*.q_proj"}), "model.layers.");
+  EXPECT_EQ(layer_prefix({"model.layers.0.q_proj", "layers.0.q_proj"}), "");
+  EXPECT_EQ(layer_prefix({"gemm_8x16x64", "0.q_proj"}), "");
+  EXPECT_EQ(layer_prefix({}), "");
+}
+
 }  // namespace
 }  // namespace oscsim

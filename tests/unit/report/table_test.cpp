@@ -18,15 +18,15 @@ using testing::Not;
 
 TEST(ResultTable, OfASmallResult) {
   EXPECT_EQ(result_table(sample_result()),
-            R"(osc against w8a8 on edge_npu, trace command line
+            R"(osc against w8a8 on edge_npu, trace command line; names without layers.
 
-GEMM              position  m x n x k  count  formats         osc   w8a8  speed-up  bound
-                                              osc              us     us            osc
-layers.0.q_proj   attn_in   16x64x32       1  mxfp4+bf16     1.00   2.00    2.0000  tensor
-layers.0.o_proj   attn_in   16x64x32       2  mxfp4+bf16     8.00  10.00    1.2500  tensor
+GEMM       position  m x n x k  count  formats         osc   w8a8  speed-up  bound
+                                       osc              us     us            osc
+0.q_proj   attn_in   16x64x32       1  mxfp4+bf16     1.00   2.00    2.0000  tensor
+0.o_proj   attn_in   16x64x32       2  mxfp4+bf16     8.00  10.00    1.2500  tensor
 shared work on inputs
-layers.0.attn_in  attn_in   16x32          1  gather,mxfp4   1.00      -         -  gather
-total                                                       10.00  12.00    1.2000
+0.attn_in  attn_in   16x32          1  gather,mxfp4   1.00      -         -  gather
+total                                                10.00  12.00    1.2000
 
 cycle stack    osc   w8a8
                  %      %
@@ -44,6 +44,33 @@ memory traffic    osc  w8a8
   L2 read        2.00  1.50
   L2 write       0.00  0.00
 )");
+}
+
+TEST(ResultTable, LeavesOutTheCountWhenNothingIsRepeated) {
+  RunResult result = sample_result();
+  result.gemms[1].repeat = 1;
+  EXPECT_THAT(result_table(result), HasSubstr("\n0.q_proj   attn_in   16x64x32   mxfp4+bf16 "));
+  EXPECT_THAT(result_table(result), Not(HasSubstr("count")));
+}
+
+TEST(ResultTable, KeepsNamesThatDoNotBeginAlike) {
+  RunResult result = sample_result();
+  result.gemms[1].gemm.name = "model.layers.0.o_proj";
+  const std::string text = result_table(result);
+  EXPECT_THAT(text, HasSubstr("trace command line\n"));
+  EXPECT_THAT(text, HasSubstr("\nlayers.0.q_proj "));
+  EXPECT_THAT(text, HasSubstr("\nmodel.layers.0.o_proj "));
+}
+
+TEST(ResultTable, NamesSidesByTheirRoleWhereNamesAreLongOrTheSame) {
+  RunResult result = sample_result();
+  result.scheme = "w8a8_mxfp8";
+  EXPECT_THAT(result_table(result), HasSubstr("cycle stack  w8a8_mxfp8   w8a8\n"));
+  result.scheme = "w8a8_mxfp8_even";
+  EXPECT_THAT(result_table(result), HasSubstr("w8a8_mxfp8_even against w8a8 on "));
+  EXPECT_THAT(result_table(result), HasSubstr("cycle stack  scheme   w8a8\n"));
+  result.scheme = result.baseline;
+  EXPECT_THAT(result_table(result), HasSubstr("cycle stack  scheme  baseline\n"));
 }
 
 TEST(ResultTable, ShowsQualityWhereThereIsOne) {
@@ -71,8 +98,8 @@ TEST(ResultTable, FitsInTheWidthWithLongNames) {
   RunResult result = sample_result();
   result.scheme = "a_scheme_with_a_very_long_name";
   for (int layer = 0; layer < 30; ++layer) {
-    GemmResult gemm = sample_gemm(fmt::format("model.layers.{}.mlp.experts.127.gate_proj", layer), 131072,
-                                  99'999'999'999, 999'999'999'999);
+    GemmResult gemm =
+        sample_gemm(fmt::format("layers.{}.mlp.experts.127.gate_proj", layer), 131072, 99'999'999'999, 999'999'999'999);
     gemm.gemm.n = gemm.gemm.k = 151936;
     gemm.scheme.bound = "wait_vector";
     gemm.scheme.accuracy = gemm.baseline.accuracy = Accuracy{18.25, 0, ""};
@@ -81,6 +108,7 @@ TEST(ResultTable, FitsInTheWidthWithLongNames) {
   sum_up(result);
   std::istringstream lines(result_table(result));
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), kReportWidth) << line;
+  EXPECT_THAT(lines.str(), HasSubstr("\n29.mlp.experts.127.gate_proj"));
 }
 
 TEST(ResultTable, SaysWhenRowsAreFolded) {
@@ -88,7 +116,7 @@ TEST(ResultTable, SaysWhenRowsAreFolded) {
   for (int layer = 1; layer < 50; ++layer)
     result.gemms.push_back(sample_gemm(fmt::format("layers.{}.q_proj", layer), 16, 1000, 2000));
   const std::string text = result_table(result);
-  EXPECT_THAT(text, HasSubstr("layers.*.q_proj"));
+  EXPECT_THAT(text, HasSubstr("\n*.q_proj "));
   EXPECT_THAT(text,
               HasSubstr("51 GEMMs in 2 rows: * stands for layers and experts; times are sums over the count, SQNR "
                         "is the lowest\n"));

@@ -19,35 +19,48 @@ TEST(TextTable, AlignsColumnsAndEndsLinesWithoutBlanks) {
             "longer  123.00  x\n");
 }
 
-TEST(TextTable, ShortensTheFirstColumnToTheWidth) {
-  TextTable table({{"name"}, {"n", "", TextTable::Align::right}});
-  table.add({"model.layers.0.self_attn.q_proj", "123456"});
-  EXPECT_EQ(table.text(30),
-            "name                         n\n"
-            "...0.self_attn.q_proj   123456\n");
+TEST(TextTable, BreaksTheLastColumnAtBlanks) {
+  TextTable table({{"name"}, {"meaning"}});
+  table.add({"core.gather.lanes", "channels gathered per cycle without conflicts"});
+  table.add({"cores", "short"});
+  EXPECT_EQ(table.text(45),
+            "name               meaning\n"
+            "core.gather.lanes  channels gathered per\n"
+            "                   cycle without conflicts\n"
+            "cores              short\n");
 }
 
-TEST(TextTable, NarrowsTheGapsWhenTheNameCannotShrinkFurther) {
+TEST(TextTable, NarrowsTheGapsWhereTheWidthNeedsIt) {
   TextTable table({{"name"}, {"a"}, {"b"}});
   table.add({"layers.0.q_proj", "12345678", "12345678"});
-  EXPECT_EQ(table.text(31),
-            "name          a        b\n"
-            "...0.q_proj   12345678 12345678\n");
+  EXPECT_EQ(table.text(34),
+            "name            a        b\n"
+            "layers.0.q_proj 12345678 12345678\n");
+}
+
+TEST(TextTable, GivesLongNamesALineOfTheirOwn) {
+  TextTable table({{"name"}, {"n", "", TextTable::Align::right}});
+  table.add({"model.layers.0.self_attn.q_proj", "123456"});
+  table.add({"short", "1"});
+  EXPECT_EQ(table.text(30),
+            "name                         n\n"
+            "model.layers.0.self_attn.q_proj\n"
+            "                        123456\n"
+            "short                        1\n");
+}
+
+TEST(TextTable, IsWiderRatherThanCut) {
+  TextTable table({{"name"}, {"a"}, {"b"}});
+  table.add({"layers.0.q_proj", "12345678", "12345678"});
+  EXPECT_EQ(table.text(20),
+            "name             a         b\n"
+            "layers.0.q_proj  12345678  12345678\n");
 }
 
 TEST(TextTable, LeavesOutEmptyHeadings) {
   TextTable table({{""}, {""}});
   table.add({"a", "b"});
   EXPECT_EQ(table.text(), "a  b\n");
-}
-
-TEST(Shortened, KeepsTheEndAndCutsAtADot) {
-  EXPECT_EQ(shortened("layers.0.q_proj", 15), "layers.0.q_proj");
-  EXPECT_EQ(shortened("layers.0.q_proj", 14), "...0.q_proj");
-  EXPECT_EQ(shortened("layers.0.q_proj", 11), "...0.q_proj");
-  EXPECT_EQ(shortened("layers.0.q_proj", 10), "...q_proj");
-  EXPECT_EQ(shortened("a.verylongcomponent", 12), "...component");
-  EXPECT_EQ(shortened("abcdef", 3), "def");
 }
 
 TEST(PlainAscii, ReplacesWhatATerminalWouldInterpret) {
