@@ -182,7 +182,7 @@ template <ElementRounding kRounding>
   return static_cast<std::uint32_t>(bits >> 31 != 0 ? -code : code);
 }
 
-template <FormatId kFormat, ElementRounding kRounding>
+template <ElementType kElement, ElementRounding kRounding>
 [[gnu::always_inline]] inline void cast_scaled_row(const CastJob& job, std::int64_t row) {
   alignas(64) std::uint32_t bits[kChunk];
   std::uint32_t amax = 0;
@@ -191,8 +191,8 @@ template <FormatId kFormat, ElementRounding kRounding>
     load(job.matrix, row, first, count, bits);
     amax = std::max(amax, largest_magnitude(bits, round_up(count, 32)));
   }
-  const float scale = amax < kInfinity ? row_scale(kFormat, std::bit_cast<float>(amax)) : kCanonicalNan;
-  job.out->row_scale[static_cast<std::size_t>(row)] = scale;
+  const float scale = amax < kInfinity ? outer_scale(kElement, std::bit_cast<float>(amax)) : kCanonicalNan;
+  job.out->outer_scale[static_cast<std::size_t>(row)] = scale;
   if (amax >= kInfinity) return;  // the codes stay zero
 
   std::uint8_t* codes = job.out->codes.data() + row * job.out->row_bytes;
@@ -202,7 +202,7 @@ template <FormatId kFormat, ElementRounding kRounding>
     alignas(64) std::uint8_t chunk[kChunk];
     for (std::int64_t i = 0; i < round_up(count, 32); ++i) {
       const float scaled = std::bit_cast<float>(bits[i]) / scale;
-      if constexpr (kFormat == FormatId::int8)
+      if constexpr (kElement == ElementType::int8)
         chunk[i] = static_cast<std::uint8_t>(int8_code<kRounding>(scaled));
       else
         chunk[i] = static_cast<std::uint8_t>(element_code<kE4m3, kRounding>(std::bit_cast<std::uint32_t>(scaled)));
@@ -233,6 +233,11 @@ template <const FloatLayout& kLayout, ElementRounding kRounding>
   }
 }
 
+constexpr bool has_fast_cast(FormatId format) {
+  return format == FormatId::mxfp4 || format == FormatId::mxfp8 || format == FormatId::fp8 ||
+         format == FormatId::int8 || format == FormatId::bf16 || format == FormatId::fp16;
+}
+
 template <ElementRounding kRounding>
 [[gnu::always_inline]] inline void cast_row(const CastJob& job, std::int64_t row) {
   switch (job.out->format) {
@@ -241,13 +246,15 @@ template <ElementRounding kRounding>
     case FormatId::mxfp8:
       return cast_block_row<kE4m3, kRounding>(job, row);
     case FormatId::fp8:
-      return cast_scaled_row<FormatId::fp8, kRounding>(job, row);
+      return cast_scaled_row<ElementType::e4m3, kRounding>(job, row);
     case FormatId::int8:
-      return cast_scaled_row<FormatId::int8, kRounding>(job, row);
+      return cast_scaled_row<ElementType::int8, kRounding>(job, row);
     case FormatId::bf16:
       return cast_plain_row<kBf16, kRounding>(job, row);
     case FormatId::fp16:
       return cast_plain_row<kFp16, kRounding>(job, row);
+    default:
+      return;
   }
 }
 

@@ -14,22 +14,37 @@ double round_steps(double steps, ElementRounding rounding) {
 
 }  // namespace
 
-const FloatLayout& element_layout(FormatId format) {
-  switch (format) {
-    case FormatId::mxfp4:
+bool is_integer(ElementType element) {
+  return element == ElementType::int8 || element == ElementType::int4;
+}
+
+const FloatLayout& layout_of(ElementType element) {
+  switch (element) {
+    case ElementType::e2m1:
       return kE2m1;
-    case FormatId::mxfp8:
-    case FormatId::fp8:
+    case ElementType::e1m2:
+      return kE1m2;
+    case ElementType::e4m3:
       return kE4m3;
-    case FormatId::bf16:
+    case ElementType::e5m2:
+      return kE5m2;
+    case ElementType::bf16:
       return kBf16;
-    case FormatId::fp16:
+    case ElementType::fp16:
       return kFp16;
-    case FormatId::int8:
+    case ElementType::int8:
+    case ElementType::int4:
       break;
   }
-  ensure(false, "format {} has no floating-point element", name_of(format));
+  ensure(false, "element {} is no floating-point number", name_of(element));
   return kE2m1;
+}
+
+double largest_value(ElementType element) {
+  if (element == ElementType::int8) return 127;
+  if (element == ElementType::int4) return 7;
+  const FloatLayout& layout = layout_of(element);
+  return static_cast<double>(decode(layout, layout.max_code));
 }
 
 float decode(const FloatLayout& layout, std::uint32_t code) {
@@ -62,9 +77,9 @@ std::uint32_t encode(const FloatLayout& layout, double value, ElementRounding ro
   return sign | static_cast<std::uint32_t>(std::min<std::int64_t>(code, layout.max_code));
 }
 
-std::int8_t encode_int8(float value, ElementRounding rounding) {
-  const double magnitude = std::min(round_steps(std::fabs(static_cast<double>(value)), rounding), 127.0);
-  return static_cast<std::int8_t>(value < 0 ? -magnitude : magnitude);
+int encode_integer(double value, int limit, ElementRounding rounding) {
+  const double magnitude = std::min(round_steps(std::fabs(value), rounding), static_cast<double>(limit));
+  return static_cast<int>(value < 0 ? -magnitude : magnitude);
 }
 
 double decode_e8m0(std::uint8_t code) {
@@ -73,6 +88,18 @@ double decode_e8m0(std::uint8_t code) {
 
 std::uint8_t encode_e8m0(int exponent) {
   return static_cast<std::uint8_t>(std::clamp(exponent, -kE8m0Bias, kE8m0Bias) + kE8m0Bias);
+}
+
+double decode_e6m2(std::uint8_t code) {
+  if (code == kE6m2Nan) return std::numeric_limits<double>::quiet_NaN();
+  return std::ldexp(4 + code % 4, code / 4 - kE6m2Bias - 2);
+}
+
+std::uint8_t encode_e6m2(double value) {
+  const double clamped = std::clamp(value, std::ldexp(1.0, -kE6m2Bias), 49152.0);
+  const int exponent = std::ilogb(clamped);
+  const double steps = round_steps(std::ldexp(clamped, 2 - exponent), ElementRounding::nearest_even);  // 4 to 8
+  return static_cast<std::uint8_t>((exponent + kE6m2Bias) * 4 + static_cast<int>(steps) - 4);
 }
 
 }  // namespace oscsim::numerics

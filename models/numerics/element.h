@@ -52,6 +52,15 @@ inline constexpr FloatLayout kE2m1{
 inline constexpr FloatLayout kE4m3{
     .exponent_bits = 4, .mantissa_bits = 3, .bias = 7, .max_code = 0x7E, .inf_code = {}, .nan_code = 0x7F};
 
+// E1M2, the S1P2 of HiFloat4 (arXiv 2602.11287). 1/1/2 bits, bias 1: magnitudes are the quarters 0 .25 .. 1.75.
+inline constexpr FloatLayout kE1m2{
+    .exponent_bits = 1, .mantissa_bits = 2, .bias = 1, .max_code = 0x7, .inf_code = {}, .nan_code = {}};
+
+// E5M2, OCP 8-bit Floating Point (OFP8) v1.0, section 5. 1/5/2 bits, bias 15. Largest 57344, smallest normal 2^-14,
+// smallest subnormal 2^-16. Inf and NaN as in IEEE 754; a finite number saturates.
+inline constexpr FloatLayout kE5m2{
+    .exponent_bits = 5, .mantissa_bits = 2, .bias = 15, .max_code = 0x7B, .inf_code = 0x7C, .nan_code = 0x7E};
+
 // BF16: the upper half of an IEEE 754 binary32. 1/8/7 bits, bias 127; subnormals, Inf and NaN as in binary32.
 inline constexpr FloatLayout kBf16{
     .exponent_bits = 8, .mantissa_bits = 7, .bias = 127, .max_code = 0x7F7F, .inf_code = 0x7F80, .nan_code = 0x7FC0};
@@ -60,8 +69,11 @@ inline constexpr FloatLayout kBf16{
 inline constexpr FloatLayout kFp16{
     .exponent_bits = 5, .mantissa_bits = 10, .bias = 15, .max_code = 0x7BFF, .inf_code = 0x7C00, .nan_code = 0x7E00};
 
-// The element of a format other than INT8.
-const FloatLayout& element_layout(FormatId format);
+bool is_integer(ElementType element);
+// Of an element that is not an integer.
+const FloatLayout& layout_of(ElementType element);
+// The largest magnitude that a cast gives: 6, 1.75, 448, 57344, 127, 7, ... MXINT8's is in units of its step.
+double largest_value(ElementType element);
 
 // Exact. Codes above `max_code` that are not Inf are NaN (payload and sign dropped).
 float decode(const FloatLayout& layout, std::uint32_t code);
@@ -69,17 +81,28 @@ float decode(const FloatLayout& layout, std::uint32_t code);
 // `value` is any double. Inf stays Inf where the layout has one and saturates elsewhere.
 std::uint32_t encode(const FloatLayout& layout, double value, ElementRounding rounding);
 
-// Symmetric INT8: two's complement, -127..127.
-std::int8_t encode_int8(float value, ElementRounding rounding);
+// Symmetric integers: rounded and saturated to -limit..limit.
+int encode_integer(double value, int limit, ElementRounding rounding);
 
-// FP32 scale of a row with a finite largest magnitude, one FP32 rounding.
-// FP8: amax / 448, or 1 where that is zero (an all-zero row, or one far down in FP32's subnormals).
-// INT8: amax / 127, at least 1e-5 (SmoothQuant's floor).
-inline float row_scale(FormatId format, float amax) {
-  if (format == FormatId::int8) return std::max(amax / 127.0F, 1e-5F);
-  const float scale = amax / 448.0F;
-  return scale == 0 ? 1.0F : scale;
+// The outer FP32 scale of a row or tensor with a finite largest magnitude, one FP32 rounding.
+// FP8: amax / 448 or amax / 57344, or 1 where that is zero (all zero, or far down in FP32's subnormals).
+// INT8, INT4: amax / 127, amax / 7, at least 1e-5 (SmoothQuant's floor).
+inline float outer_scale(ElementType element, float amax) {
+  switch (element) {
+    case ElementType::int8:
+      return std::max(amax / 127.0F, 1e-5F);
+    case ElementType::int4:
+      return std::max(amax / 7.0F, 1e-5F);
+    default: {
+      const float scale = amax / (element == ElementType::e5m2 ? 57344.0F : 448.0F);
+      return scale == 0 ? 1.0F : scale;
+    }
+  }
 }
+
+// The outer scale of a whole tensor from its largest magnitude, NaN when that is NaN. NVFP4: amax / 2688, by two FP32
+// divisions (2688 / amax, 1 where amax is zero; then its inverse).
+float tensor_scale(const FormatInfo& info, float amax);
 
 // E8M0, OCP MX v1.0, section 5.4.1: an unsigned power-of-two scale, 2^(code - 127) for codes 0..0xFE; 0xFF is NaN. No
 // zero, no sign, no Inf.
@@ -88,6 +111,14 @@ inline constexpr int kE8m0Bias = 127;
 double decode_e8m0(std::uint8_t code);
 // The code of 2^exponent; the exponent is clamped to [-127, 127].
 std::uint8_t encode_e8m0(int exponent);
+
+// E6M2, the scale of HiFloat4 (arXiv 2602.11287): unsigned, (1 + mantissa / 4) * 2^(field - 48) for codes 0..0xFE,
+// without zero, subnormals or Inf; 0xFF is NaN. Largest 2^15 * 1.5.
+inline constexpr std::uint8_t kE6m2Nan = 0xFF;
+inline constexpr int kE6m2Bias = 48;
+double decode_e6m2(std::uint8_t code);
+// To nearest even; clamped to [2^-48, 49152].
+std::uint8_t encode_e6m2(double value);
 
 // The same values as decode(kBf16, code) and decode(kFp16, code), for loops; NaN may keep its payload.
 inline float bf16_to_float(std::uint16_t code) {

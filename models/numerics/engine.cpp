@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fast GEMM engine: strips of the output through the kernels, then the epilogue and the branch.
 #include <algorithm>
-#include <bit>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "models/numerics/element.h"
 #include "models/numerics/gemm.h"
-#include "models/numerics/kernels/product.h"
+#include "models/numerics/kernels/main_path.h"
 
 namespace oscsim::numerics {
 
@@ -16,68 +16,55 @@ using kernels::Product;
 using kernels::Slot;
 using kernels::Strip;
 
+namespace {
+
+std::vector<float> outer_scales(const QuantisedMatrix& matrix) {
+  std::vector<float> scales;
+  if (!matrix.outer_scale.empty())
+    for (std::int64_t row = 0; row < matrix.rows; ++row) scales.push_back(matrix.outer_scale_of(row));
+  return scales;
+}
+
+}  // namespace
+
 struct GemmEngine::Impl {
   Impl(const GemmOperands& operands, Kernel kernel);
 
-  void main_accumulators(const Strip& strip, float* acc) const;
   void epilogue(const Strip& strip, float* acc) const;
   void store(const Strip& strip, const float* acc, const float* branch_acc, const OutputRegion& region,
              const OutputView& out) const;
   void compute(const Strip& strip, const OutputRegion& region, const OutputView& out) const;
 
-  Product main;
+  std::int64_t rows;
+  std::int64_t cols;
+  std::unique_ptr<const kernels::MainPath> main;
   std::optional<Product> branch;
   Join join;
-  bool integer;                    // main accumulators are INT32
-  std::vector<float> row_scale_a;  // empty without row scales
-  std::vector<float> row_scale_b;
-  std::vector<QuantisedMatrix> plain;  // A and B for the scalar reference, where the kernel is not exact
+  std::vector<float> scales_a;  // of rows; empty without outer scales
+  std::vector<float> scales_b;
 };
 
 GemmEngine::Impl::Impl(const GemmOperands& operands, Kernel kernel)
-    : main(kernels::plain(*operands.a), kernels::plain(*operands.b), kernel),
+    : rows(operands.a->rows),
+      cols(operands.b->rows),
+      main(kernels::make_main_path(*operands.a, *operands.b, kernel)),
       join(operands.join),
-      integer(operands.a->format == FormatId::int8),
-      row_scale_a(operands.a->row_scale),
-      row_scale_b(operands.b->row_scale) {
+      scales_a(outer_scales(*operands.a)),
+      scales_b(outer_scales(*operands.b)) {
   if (operands.branch_a != nullptr)
     branch.emplace(kernels::plain(*operands.branch_a), kernels::plain(*operands.branch_b), kernel);
-  if (!main.exact()) plain = {*operands.a, *operands.b};
 }
 
-void GemmEngine::Impl::main_accumulators(const Strip& strip, float* acc) const {
-  std::fill_n(acc, strip.accumulators(), 0.0F);
-  if (plain.empty()) {
-    main.accumulate(strip, acc);
-    return;
-  }
-  const GemmOperands operands{.a = &plain[0], .b = &plain[1]};
-  for (std::int64_t p = 0; p < strip.panels; ++p) {
-    const std::int64_t first = (strip.panel + p) * kPanelCols;
-    const std::int64_t cols = std::min(kPanelCols, main.b().rows() - first);
-    for (std::int64_t r = 0; r < strip.rows; ++r)
-      for (std::int64_t c = 0; c < cols; ++c)
-        acc[(p * strip.rows + r) * kPanelCols + c] = reference::output(operands, strip.row + r, first + c);
-  }
-}
-
-// Row scales, and NaN where a scale or an element of the row of A or B is NaN.
 void GemmEngine::Impl::epilogue(const Strip& strip, float* acc) const {
   for (std::int64_t p = 0; p < strip.panels; ++p) {
     const std::int64_t first = (strip.panel + p) * kPanelCols;
-    const std::int64_t cols = std::min(kPanelCols, main.b().rows() - first);
+    const std::int64_t count = std::min(kPanelCols, cols - first);
     for (std::int64_t r = 0; r < strip.rows; ++r) {
       float* values = acc + (p * strip.rows + r) * kPanelCols;
-      if (integer)
-        for (std::int64_t c = 0; c < cols; ++c) values[c] = static_cast<float>(std::bit_cast<std::int32_t>(values[c]));
-      if (!row_scale_a.empty()) {
-        const float scale_a = row_scale_a[static_cast<std::size_t>(strip.row + r)];
-        const float* scale_b = row_scale_b.data() + first;
-        for (std::int64_t c = 0; c < cols; ++c) values[c] = values[c] * scale_a * scale_b[c];
-      }
-      const bool row_nan = main.a().row_is_nan(strip.row + r);
-      for (std::int64_t c = 0; c < cols; ++c)
-        if (row_nan || main.b().row_is_nan(first + c)) values[c] = kCanonicalNan;
+      if (!scales_a.empty())
+        for (std::int64_t c = 0; c < count; ++c) values[c] *= scales_a[static_cast<std::size_t>(strip.row + r)];
+      if (!scales_b.empty())
+        for (std::int64_t c = 0; c < count; ++c) values[c] *= scales_b[static_cast<std::size_t>(first + c)];
     }
   }
 }
@@ -102,7 +89,7 @@ void GemmEngine::Impl::store(const Strip& strip, const float* acc, const float* 
 void GemmEngine::Impl::compute(const Strip& strip, const OutputRegion& region, const OutputView& out) const {
   const std::int64_t bytes = strip.accumulators() * static_cast<std::int64_t>(sizeof(float));
   auto* acc = reinterpret_cast<float*>(kernels::scratch(Slot::main_acc, bytes));
-  main_accumulators(strip, acc);
+  main->accumulate(strip, acc);
   epilogue(strip, acc);
   float* branch_acc = nullptr;
   if (branch && join == Join::chain) {
@@ -124,10 +111,10 @@ GemmEngine::GemmEngine(GemmEngine&&) noexcept = default;
 GemmEngine& GemmEngine::operator=(GemmEngine&&) noexcept = default;
 
 std::int64_t GemmEngine::rows() const {
-  return impl_->main.a().rows();
+  return impl_->rows;
 }
 std::int64_t GemmEngine::cols() const {
-  return impl_->main.b().rows();
+  return impl_->cols;
 }
 
 void GemmEngine::compute(OutputRegion region, OutputView out) const {

@@ -12,13 +12,44 @@
 
 namespace oscsim::numerics {
 
-enum class FormatId : std::uint8_t { mxfp4, mxfp8, fp8, int8, bf16, fp16 };
+enum class FormatId : std::uint8_t {
+  mxfp4,
+  mxfp8,
+  mxfp8_e5m2,
+  mxint8,
+  mx_e1m2,
+  nvfp4,
+  nvfp4_single,
+  hif4,
+  amxfp4,
+  int8,
+  int4,
+  int4_asym,
+  fp8,
+  fp8_e5m2,
+  fp8_tensor,
+  fp8_e5m2_tensor,
+  bf16,
+  fp16,
+};
 
-// Which block sum and which epilogue a dot product of the format has (see gemm.h).
-enum class ScaleKind : std::uint8_t {
-  none,       // 16-bit formats: one FP32 rounding for each product
-  block,      // one E8M0 scale for each block of `block` elements along K (OCP MX)
-  row_float,  // one FP32 scale for each row (token or output channel), applied in the epilogue
+enum class ElementType : std::uint8_t { e2m1, e1m2, e4m3, e5m2, int8, int4, bf16, fp16 };
+
+// The metadata of a block along K. Its bytes are described at QuantisedMatrix.
+enum class BlockScale : std::uint8_t {
+  none,
+  e8m0,         // a power of two (OCP MX)
+  e4m3,         // a small float (NVFP4)
+  hif4,         // an E6M2 and micro-exponents for every 8 and every 4 elements
+  signed_e5m2,  // one E5M2 for the positive elements, one for the negative ones (AMXFP4)
+  bf16_zero,    // a BF16 scale and a zero point: value = scale * (code - zero)
+};
+
+// An FP32 scale that is applied in the epilogue.
+enum class OuterScale : std::uint8_t {
+  none,
+  row,     // one for each row: a token or an output channel
+  tensor,  // one for the whole operand
 };
 
 enum class ScaleRule : std::uint8_t { floor, even, ceil, rceil };  // OCP MX shared exponent; floor is the standard's
@@ -27,10 +58,13 @@ enum class ElementRounding : std::uint8_t { nearest_even, half_away };
 struct FormatInfo {
   FormatId id;
   std::string_view name;
+  ElementType element;
   int element_bits;  // 4, 8 or 16; also the width class of the matrix unit that multiplies it
-  ScaleKind scale_kind;
-  int block;                 // elements that one accumulation step sums exactly; 0: all of K (INT8), 1: 16-bit formats
-  int scale_bits;            // of one block scale or one row scale
+  BlockScale block_scale;
+  OuterScale outer_scale;
+  int block;                 // elements that one accumulation step sums exactly (those of a block scale, where there is
+                             // one); 0: all of K (integers without block scale), 1: 16-bit formats
+  int block_scale_bits;      // metadata of one block
   std::string_view meaning;  // one line: element, scale, block
   std::string_view source;   // public specification
 };
@@ -41,16 +75,39 @@ const FormatInfo& format(std::string_view name);  // InputError that lists the n
 
 // Storage of a [rows, k] operand: packed codes, and scales. Blocks of a tail are whole blocks.
 Bytes code_bytes(const FormatInfo& format, std::int64_t rows, std::int64_t k);
-Bytes scale_bytes(const FormatInfo& format, std::int64_t rows, std::int64_t k);
+Bytes block_scale_bytes(const FormatInfo& format, std::int64_t rows, std::int64_t k);
+Bytes scale_bytes(const FormatInfo& format, std::int64_t rows, std::int64_t k);  // blocks and FP32 scales
 
 }  // namespace oscsim::numerics
 
 template <>
 struct oscsim::EnumNames<oscsim::numerics::FormatId> {
   using Id = oscsim::numerics::FormatId;
-  static constexpr std::pair<std::string_view, Id> kValues[] = {{"mxfp4", Id::mxfp4}, {"mxfp8", Id::mxfp8},
-                                                                {"fp8", Id::fp8},     {"int8", Id::int8},
-                                                                {"bf16", Id::bf16},   {"fp16", Id::fp16}};
+  static constexpr std::pair<std::string_view, Id> kValues[] = {{"mxfp4", Id::mxfp4},
+                                                                {"mxfp8", Id::mxfp8},
+                                                                {"mxfp8_e5m2", Id::mxfp8_e5m2},
+                                                                {"mxint8", Id::mxint8},
+                                                                {"mx_e1m2", Id::mx_e1m2},
+                                                                {"nvfp4", Id::nvfp4},
+                                                                {"nvfp4_single", Id::nvfp4_single},
+                                                                {"hif4", Id::hif4},
+                                                                {"amxfp4", Id::amxfp4},
+                                                                {"int8", Id::int8},
+                                                                {"int4", Id::int4},
+                                                                {"int4_asym", Id::int4_asym},
+                                                                {"fp8", Id::fp8},
+                                                                {"fp8_e5m2", Id::fp8_e5m2},
+                                                                {"fp8_tensor", Id::fp8_tensor},
+                                                                {"fp8_e5m2_tensor", Id::fp8_e5m2_tensor},
+                                                                {"bf16", Id::bf16},
+                                                                {"fp16", Id::fp16}};
+};
+template <>
+struct oscsim::EnumNames<oscsim::numerics::ElementType> {
+  using Type = oscsim::numerics::ElementType;
+  static constexpr std::pair<std::string_view, Type> kValues[] = {
+      {"E2M1", Type::e2m1}, {"E1M2", Type::e1m2}, {"E4M3", Type::e4m3}, {"E5M2", Type::e5m2},
+      {"INT8", Type::int8}, {"INT4", Type::int4}, {"BF16", Type::bf16}, {"FP16", Type::fp16}};
 };
 template <>
 struct oscsim::EnumNames<oscsim::numerics::ScaleRule> {

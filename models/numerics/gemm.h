@@ -5,12 +5,14 @@
 //  1. inside a block every product and their sum are exact;
 //  2. the block's sum is multiplied by its block scales exactly;
 //  3. acc = RNE_FP32(acc + block value), one rounding for each block; acc starts at +0;
-//  4. the epilogue multiplies by the row scale of A, then by the row scale of B, where the format has them, one FP32
-//     RNE rounding each.
-// Blocks: MX formats 32; FP8 with row scales 32; INT8 all of K in an exact INT32, converted to FP32 once;
-// 16-bit formats 1 (acc = RNE_FP32(acc + exact product)). A tail block is padded with zeros.
-// A block whose scale is NaN makes the output NaN, also when the other operand is zero. Every NaN output has the bits
-// 0x7FC00000. Results do not depend on tiles, threads or vector width.
+//  4. the epilogue multiplies by the outer scale of A, then by that of B, where the format has them, one FP32 RNE
+//     rounding each.
+// Any two formats make a product. What a block is: the block of the format (FormatInfo::block), with two sizes the
+// smaller one: 16 for NVFP4 by MXFP8; 1 when an operand has 16 bits (acc = RNE_FP32(acc + exact product)). INT8 and
+// INT4 without block scales: all of K in an exact INT32, converted to FP32 once; with an operand that has blocks, that
+// block. A tail block is padded with zeros. A block whose scale is NaN, or an 8-bit element that is Inf or NaN, makes
+// the output NaN, also when the other operand is zero. Every NaN output has the bits 0x7FC00000. Results do not depend
+// on tiles, threads or vector width.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +40,10 @@ struct GemmOperands {
   Join join = Join::add;
 };
 
-// Throws InputError when shapes or formats do not fit together, or an INT8 sum could leave INT32 (k > 133144).
+// Elements along K that are summed exactly before a rounding; 0: all of them.
+std::int64_t summed_block(const FormatInfo& a, const FormatInfo& b);
+
+// Throws InputError when shapes or formats do not fit together, or an integer sum could leave INT32 (INT8: k > 133144).
 void check_operands(const GemmOperands& operands);
 
 enum class Kernel : std::uint8_t { automatic, avx512_vnni, avx2, portable };

@@ -3,12 +3,15 @@
 
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
+#include <tbb/parallel_reduce.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
+#include <vector>
 
 #include "models/base/quantity.h"
 #include "models/numerics/element.h"
@@ -116,6 +119,24 @@ std::span<const std::uint16_t> Matrix::row_u16(std::int64_t row) const {
   ensure(dtype_ != Dtype::fp32 && row >= 0 && row < rows_, "row {} of [{}, {}] {} taken as 16 bit", row, rows_, cols_,
          name_of(dtype_));
   return {reinterpret_cast<const std::uint16_t*>(data_.get()) + row * cols_, static_cast<std::size_t>(cols_)};
+}
+
+float amax(MatrixView matrix) {
+  constexpr std::int64_t kElements = 1 << 16;  // of one task
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  if (matrix.rows() == 0 || matrix.cols() == 0) return 0;
+  const std::int64_t grain = tiles_of(kElements, matrix.cols());
+  return tbb::parallel_reduce(
+      tbb::blocked_range<std::int64_t>(0, matrix.rows(), static_cast<std::size_t>(grain)), 0.0F,
+      [&](const tbb::blocked_range<std::int64_t>& rows, float largest) {
+        std::vector<float> values(static_cast<std::size_t>(matrix.cols()));
+        for (std::int64_t row = rows.begin(); row < rows.end(); ++row) {
+          matrix.read(row, 0, values);
+          for (const float value : values) largest = std::isfinite(value) ? std::max(largest, std::fabs(value)) : kNan;
+        }
+        return largest;
+      },
+      [](float a, float b) { return std::isnan(a) || std::isnan(b) ? kNan : std::max(a, b); });
 }
 
 std::optional<NonFinite> find_nonfinite(MatrixView matrix) {

@@ -72,6 +72,9 @@ class Matrix {
   std::int64_t cols_ = 0;
 };
 
+// Largest magnitude, found in parallel; NaN when an element is NaN or infinite. Zero of an empty matrix.
+float amax(MatrixView matrix);
+
 // The first NaN or infinity in row-major order, found in parallel.
 struct NonFinite {
   std::int64_t row;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantised operands: storage, access to one element, and which of them make a product.
+#include <algorithm>
+#include <limits>
 #include <string>
 
+#include "models/numerics/block.h"
 #include "models/numerics/element.h"
 #include "models/numerics/gemm.h"
 
 namespace oscsim::numerics {
 namespace {
-
-constexpr std::int64_t kMaxInt8Products = 133144;  // floor((2^31 - 1) / 127^2): their sum stays inside INT32
 
 std::string shape(const char* name, const QuantisedMatrix& matrix) {
   return fmt::format("{} {} [{}, {}]", name, name_of(matrix.format), matrix.rows, matrix.k);
@@ -28,13 +29,25 @@ std::string shapes(const GemmOperands& operands) {
 void check_branch(const GemmOperands& operands) {
   const QuantisedMatrix& a = *operands.branch_a;
   const QuantisedMatrix& b = *operands.branch_b;
-  if (format(a.format).scale_kind != ScaleKind::none || a.format != b.format)
+  if (format(a.format).element_bits != 16 || a.format != b.format)
     misfit(operands, "the branch multiplies bf16 by bf16 or fp16 by fp16");
   if (a.k != b.k) misfit(operands, "the branch's operands differ in k");
   if (a.rows != operands.a->rows) misfit(operands, "A and branch A differ in rows");
   if (b.rows != operands.b->rows) misfit(operands, "B and branch B differ in rows");
-  if (operands.join == Join::chain && format(operands.a->format).scale_kind == ScaleKind::row_float)
-    misfit(operands, "a format with row scales cannot chain its branch; allowed: join = add");
+  if (operands.join == Join::chain && !(operands.a->outer_scale.empty() && operands.b->outer_scale.empty()))
+    misfit(operands, "a format with scales in the epilogue cannot chain its branch; allowed: join = add");
+}
+
+// One exact INT32 sum over all of K must not overflow.
+void check_integer_sum(const GemmOperands& operands) {
+  const FormatInfo& a = format(operands.a->format);
+  const FormatInfo& b = format(operands.b->format);
+  if (summed_block(a, b) != 0) return;
+  const auto largest = static_cast<std::int64_t>(largest_value(a.element) * largest_value(b.element));
+  const std::int64_t longest = std::numeric_limits<std::int32_t>::max() / largest;
+  if (operands.a->k > longest)
+    misfit(operands, fmt::format("an INT32 sum of {} and {} products can overflow; allowed: k up to {}", a.name, b.name,
+                                 longest));
 }
 
 }  // namespace
@@ -48,9 +61,9 @@ QuantisedMatrix empty_quantised(FormatId id, std::int64_t rows, std::int64_t k) 
   out.k = k;
   out.row_bytes = code_bytes(info, 1, k).count();
   out.codes.resize(static_cast<std::size_t>(code_bytes(info, rows, k).count()));
-  if (info.scale_kind == ScaleKind::block)
-    out.block_scale.resize(static_cast<std::size_t>(scale_bytes(info, rows, k).count()));
-  if (info.scale_kind == ScaleKind::row_float) out.row_scale.resize(static_cast<std::size_t>(rows));
+  out.block_scale.resize(static_cast<std::size_t>(block_scale_bytes(info, rows, k).count()));
+  if (info.outer_scale != OuterScale::none)
+    out.outer_scale.resize(info.outer_scale == OuterScale::row ? static_cast<std::size_t>(rows) : 1);
   return out;
 }
 
@@ -68,21 +81,14 @@ std::uint32_t QuantisedMatrix::code(std::int64_t row, std::int64_t col) const {
 }
 
 float QuantisedMatrix::value(std::int64_t row, std::int64_t col) const {
-  const FormatInfo& info = numerics::format(format);
-  const float element = format == FormatId::int8 ? static_cast<float>(static_cast<std::int8_t>(code(row, col)))
-                                                 : decode(element_layout(format), code(row, col));
-  switch (info.scale_kind) {
-    case ScaleKind::none:
-      return element;
-    case ScaleKind::block:
-      return canonical(
-          static_cast<float>(static_cast<double>(element) *
-                             decode_e8m0(block_scale[static_cast<std::size_t>(row * blocks() + col / info.block)])));
-    case ScaleKind::row_float:
-      return canonical(element * row_scale[static_cast<std::size_t>(row)]);
-  }
-  ensure(false, "unknown scale kind {}", static_cast<int>(info.scale_kind));
-  return 0;
+  ensure(row >= 0 && row < rows && col >= 0 && col < k, "value ({}, {}) outside [{}, {}]", row, col, rows, k);
+  const auto element = static_cast<float>(block_value(*this, row, col));
+  return canonical(outer_scale.empty() ? element : element * outer_scale_of(row));
+}
+
+std::int64_t summed_block(const FormatInfo& a, const FormatInfo& b) {
+  if (a.block == 0 || b.block == 0) return std::max(a.block, b.block);
+  return std::min(a.block, b.block);
 }
 
 void check_operands(const GemmOperands& operands) {
@@ -90,10 +96,8 @@ void check_operands(const GemmOperands& operands) {
   ensure((operands.branch_a == nullptr) == (operands.branch_b == nullptr), "a branch needs both operands");
   const QuantisedMatrix& a = *operands.a;
   const QuantisedMatrix& b = *operands.b;
-  if (a.format != b.format) misfit(operands, "A and B differ in format");
   if (a.k != b.k) misfit(operands, "A and B differ in k");
-  if (a.format == FormatId::int8 && a.k > kMaxInt8Products)
-    misfit(operands, fmt::format("an INT32 sum of int8 products can overflow; allowed: k up to {}", kMaxInt8Products));
+  check_integer_sum(operands);
   if (operands.branch_a != nullptr) check_branch(operands);
 }
 

@@ -55,6 +55,7 @@ std::span<const CastTarget> cast_targets() {
 
 QuantisedMatrix quantise_with(const CastTarget& target, FormatId id, MatrixView matrix, const CastOptions& options) {
   constexpr std::int64_t kTaskElements = 1 << 15;
+  if (!cast::has_fast_cast(id)) return reference::quantise(id, matrix, options);
   QuantisedMatrix out = empty_quantised(id, matrix.rows(), matrix.cols());
   const CastJob job{matrix, options, &out};
   const std::int64_t grain = tiles_of(kTaskElements, std::max<std::int64_t>(1, matrix.cols()));

@@ -34,9 +34,9 @@ void SchemeParams::check(std::vector<std::string>& problems) const {
       problems.push_back(fmt::format("outliers.branch is {}; allowed: bf16, fp16", name_of(outliers->branch)));
     if (is_16bit(activation)) problems.push_back("outliers: a 16-bit main path has no need of an outlier branch");
     if (outliers->join == numerics::Join::chain &&
-        numerics::format(activation).scale_kind == numerics::ScaleKind::row_float)
+        numerics::format(activation).outer_scale != numerics::OuterScale::none)
       problems.push_back(
-          fmt::format("outliers.join is chain, but {} applies its row scales after the main accumulation; use add",
+          fmt::format("outliers.join is chain, but {} applies FP32 scales after the main accumulation; use add",
                       name_of(activation)));
     if (outliers->join == numerics::Join::chain && outliers->join_place == JoinPlace::epilogue)
       problems.push_back("outliers.join is chain: the branch accumulates in L0C, so join_place cannot be epilogue");

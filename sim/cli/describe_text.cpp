@@ -50,16 +50,12 @@ std::string value_text(const Json& value) {
 }
 
 std::string scale_text(const numerics::FormatInfo& format) {
-  switch (format.scale_kind) {
-    case numerics::ScaleKind::none:
-      return "none";
-    case numerics::ScaleKind::block:
-      return fmt::format("{} bits for each block of {} elements", format.scale_bits, format.block);
-    case numerics::ScaleKind::row_float:
-      return fmt::format("{} bits for each token or output channel", format.scale_bits);
-  }
-  ensure(false, "unknown scale kind of {}", format.name);
-  return "";
+  std::vector<std::string> scales;
+  if (format.block_scale != numerics::BlockScale::none)
+    scales.push_back(fmt::format("{} bits for each block of {} elements", format.block_scale_bits, format.block));
+  if (format.outer_scale == numerics::OuterScale::row) scales.emplace_back("FP32 for each token or output channel");
+  if (format.outer_scale == numerics::OuterScale::tensor) scales.emplace_back("FP32 for the tensor");
+  return scales.empty() ? "none" : joined(scales);
 }
 
 std::string exact_sum_text(const numerics::FormatInfo& format) {
@@ -138,7 +134,7 @@ Json format_json(const numerics::FormatInfo& format) {
   return {{"name", format.name},
           {"element_bits", format.element_bits},
           {"scale", scale_text(format)},
-          {"scale_bits", format.scale_bits},
+          {"block_scale_bits", format.block_scale_bits},
           {"exact_sum", exact_sum_text(format)},
           {"meaning", format.meaning},
           {"source", format.source}};

@@ -90,7 +90,7 @@ std::shared_ptr<const Geometry> make_geometry(const ActivationPlan& plan, const 
                                               std::int64_t rows, std::int64_t k, const ChannelTable* table) {
   auto g = std::make_shared<Geometry>(Geometry{plan, machine, rows, k, 0, {}, 0});
   const std::int64_t depth = chunk_depth(*g);
-  const bool twice = depth < k && numerics::format(plan.format).scale_kind == numerics::ScaleKind::row_float;
+  const bool twice = depth < k && numerics::format(plan.format).outer_scale == numerics::OuterScale::row;
   if (twice) add_chunks(*g, depth, units::CastPart::maximum, table);
   add_chunks(*g, depth, twice ? units::CastPart::rest : units::CastPart::all, table);
   g->writes = tiles_of(k, depth);

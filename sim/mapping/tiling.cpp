@@ -12,9 +12,8 @@ using units::RingId;
 Bytes operand_bytes(const MachineParams& machine, const MatmulPass& pass, std::int64_t rows, std::int64_t depth) {
   const numerics::FormatInfo& format = numerics::format(pass.format);
   Bytes bytes = numerics::code_bytes(format, rows, depth);
-  // Row scales enter in the epilogue only; they are 4 bytes a row and not worth a tile's time.
-  if (machine.count_scale_bytes && format.scale_kind == numerics::ScaleKind::block)
-    bytes += numerics::scale_bytes(format, rows, depth);
+  // Outer scales enter in the epilogue only; they are 4 bytes a row and not worth a tile's time.
+  if (machine.count_scale_bytes) bytes += numerics::block_scale_bytes(format, rows, depth);
   return bytes;
 }
 

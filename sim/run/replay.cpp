@@ -43,7 +43,10 @@ QuantisedMatrix rows_of(const QuantisedMatrix& whole, const std::vector<std::int
   };
   pick(part.codes, whole.codes);
   pick(part.block_scale, whole.block_scale);
-  pick(part.row_scale, whole.row_scale);
+  if (numerics::format(whole.format).outer_scale == numerics::OuterScale::row)
+    pick(part.outer_scale, whole.outer_scale);
+  else
+    part.outer_scale = whole.outer_scale;
   return part;
 }
 

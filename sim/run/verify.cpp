@@ -28,10 +28,10 @@ void compare(const QuantisedMatrix& fast, const QuantisedMatrix& reference, cons
       note(verification, fmt::format("{}: byte {} of the codes is {}, the reference has {}", which, i,
                                      i < fast.codes.size() ? fast.codes[i] : -1, reference.codes[i]));
   if (fast.block_scale != reference.block_scale) note(verification, which + ": block scales differ");
-  const bool same_rows = std::ranges::equal(fast.row_scale, reference.row_scale, [](float a, float b) {
+  const bool same_rows = std::ranges::equal(fast.outer_scale, reference.outer_scale, [](float a, float b) {
     return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
   });
-  if (!same_rows) note(verification, which + ": row scales differ");
+  if (!same_rows) note(verification, which + ": outer scales differ");
 }
 
 std::int64_t macs_per_row(const numerics::GemmOperands& operands) {
@@ -43,19 +43,23 @@ std::int64_t macs_per_row(const numerics::GemmOperands& operands) {
 QuantisedMatrix reference_cast(numerics::FormatId format, numerics::MatrixView matrix,
                                const numerics::CastOptions& options) {
   constexpr std::int64_t kRows = 64;
+  numerics::CastOptions part_options = options;
+  if (numerics::format(format).outer_scale == numerics::OuterScale::tensor && !options.tensor_amax)
+    part_options.tensor_amax = numerics::amax(matrix);
   std::vector<QuantisedMatrix> parts(static_cast<std::size_t>(tiles_of(matrix.rows(), kRows)));
   tbb::parallel_for(std::size_t{0}, parts.size(), [&](std::size_t i) {
     const std::int64_t row = static_cast<std::int64_t>(i) * kRows;
     const numerics::MatrixView rows(matrix.row_data(row), matrix.dtype(), std::min(kRows, matrix.rows() - row),
                                     matrix.cols());
-    parts[i] = numerics::reference::quantise(format, rows, options);
+    parts[i] = numerics::reference::quantise(format, rows, part_options);
   });
   QuantisedMatrix whole = std::move(parts.front());
   for (std::size_t i = 1; i < parts.size(); ++i) {
     const auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
     append(whole.codes, parts[i].codes);
     append(whole.block_scale, parts[i].block_scale);
-    append(whole.row_scale, parts[i].row_scale);
+    if (numerics::format(format).outer_scale == numerics::OuterScale::row)
+      append(whole.outer_scale, parts[i].outer_scale);
   }
   whole.rows = matrix.rows();
   return whole;

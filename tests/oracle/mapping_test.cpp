@@ -13,13 +13,13 @@ using units::PipeId;
 
 // Bits of `rows` x `depth` elements, counted without the mapper's helpers: codes, and one E8M0 scale for 32 elements.
 std::int64_t code_bytes(const MatmulPass& pass, std::int64_t rows, std::int64_t depth) {
-  const bool blocks = numerics::format(pass.format).scale_kind == numerics::ScaleKind::block;
+  const bool blocks = numerics::format(pass.format).block_scale != numerics::BlockScale::none;
   const std::int64_t padded = blocks ? (depth + 31) / 32 * 32 : depth;
   return rows * ((padded * pass.bits() + 7) / 8);
 }
 std::int64_t scale_bytes(const units::MachineParams& machine, const MatmulPass& pass, std::int64_t rows,
                          std::int64_t depth) {
-  const bool blocks = numerics::format(pass.format).scale_kind == numerics::ScaleKind::block;
+  const bool blocks = numerics::format(pass.format).block_scale != numerics::BlockScale::none;
   return blocks && machine.count_scale_bytes ? rows * ((depth + 31) / 32) : 0;
 }
 

@@ -161,21 +161,22 @@ void pack_panel(const PlainOperand& source, std::int64_t panel, std::int64_t pac
   }
 }
 
-Element element_of(FormatId format) {
-  switch (format) {
-    case FormatId::mxfp4:
+Element element_of(ElementType element) {
+  switch (element) {
+    case ElementType::e2m1:
       return Element::e2m1;
-    case FormatId::mxfp8:
-    case FormatId::fp8:
+    case ElementType::e4m3:
       return Element::e4m3;
-    case FormatId::int8:
+    case ElementType::int8:
       return Element::int8;
-    case FormatId::bf16:
+    case ElementType::bf16:
       return Element::bf16;
-    case FormatId::fp16:
+    case ElementType::fp16:
       return Element::fp16;
+    default:
+      break;
   }
-  ensure(false, "unknown format {}", static_cast<int>(format));
+  ensure(false, "element {} has no packed form", name_of(element));
   return Element::fp32;
 }
 
@@ -190,7 +191,7 @@ void AlignedBytes::Free::operator()(std::byte* pointer) const {
 }
 
 PlainOperand plain(const QuantisedMatrix& matrix) {
-  return {.element = element_of(matrix.format),
+  return {.element = element_of(format(matrix.format).element),
           .codes = matrix.codes.data(),
           .row_bytes = matrix.row_bytes,
           .block_scale = matrix.block_scale.empty() ? nullptr : matrix.block_scale.data(),

@@ -76,6 +76,21 @@ Kernel resolve(Kernel kernel) {
   input_error("this CPU cannot run the kernel '{}'; allowed: auto, {}", name_of(kernel), joined(names));
 }
 
+bool has_kernel(const QuantisedMatrix& a, const QuantisedMatrix& b) {
+  switch (a.format) {
+    case FormatId::mxfp4:
+    case FormatId::mxfp8:
+    case FormatId::fp8:
+    case FormatId::fp8_tensor:
+    case FormatId::int8:
+    case FormatId::bf16:
+    case FormatId::fp16:
+      return b.format == a.format;
+    default:
+      return false;
+  }
+}
+
 Product::Product(const PlainOperand& a, const PlainOperand& b, Kernel kernel)
     : a_(a, Side::rows), b_(b, Side::panels), kernel_(&pick(resolve(kernel), a, b)) {}
 

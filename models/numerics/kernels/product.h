@@ -38,6 +38,9 @@ void for_each_strip(const OutputRegion& region, const Body& body) {
       body(Strip{region.row + row, std::min(step, region.rows - row), panel, std::min(kPanels, last - panel)});
 }
 
+// Whether these operands have a kernel here.
+bool has_kernel(const QuantisedMatrix& a, const QuantisedMatrix& b);
+
 class Product {
  public:
   Product(const PlainOperand& a, const PlainOperand& b, Kernel kernel);

@@ -178,27 +178,27 @@ TEST(E8m0, ExponentsAreClamped) {
 }
 
 TEST(Int8, TiesGoToEvenOrAwayAndTheRangeIsSymmetric) {
-  EXPECT_EQ(encode_int8(0.5F, ElementRounding::nearest_even), 0);
-  EXPECT_EQ(encode_int8(1.5F, ElementRounding::nearest_even), 2);
-  EXPECT_EQ(encode_int8(-2.5F, ElementRounding::nearest_even), -2);
-  EXPECT_EQ(encode_int8(0.5F, ElementRounding::half_away), 1);
-  EXPECT_EQ(encode_int8(-2.5F, ElementRounding::half_away), -3);
-  EXPECT_EQ(encode_int8(0.49999997F, ElementRounding::half_away), 0);
-  EXPECT_EQ(encode_int8(127.5F, ElementRounding::half_away), 127);
-  EXPECT_EQ(encode_int8(-1000.0F, ElementRounding::nearest_even), -127);
+  EXPECT_EQ(encode_integer(0.5F, 127, ElementRounding::nearest_even), 0);
+  EXPECT_EQ(encode_integer(1.5F, 127, ElementRounding::nearest_even), 2);
+  EXPECT_EQ(encode_integer(-2.5F, 127, ElementRounding::nearest_even), -2);
+  EXPECT_EQ(encode_integer(0.5F, 127, ElementRounding::half_away), 1);
+  EXPECT_EQ(encode_integer(-2.5F, 127, ElementRounding::half_away), -3);
+  EXPECT_EQ(encode_integer(0.49999997F, 127, ElementRounding::half_away), 0);
+  EXPECT_EQ(encode_integer(127.5F, 127, ElementRounding::half_away), 127);
+  EXPECT_EQ(encode_integer(-1000.0F, 127, ElementRounding::nearest_even), -127);
 }
 
 TEST(RowScale, IsAmaxOverTheLargestCode) {
-  EXPECT_EQ(row_scale(FormatId::fp8, 448.0F), 1.0F);
-  EXPECT_EQ(row_scale(FormatId::fp8, 1.0F), 1.0F / 448.0F);
-  EXPECT_EQ(row_scale(FormatId::int8, 254.0F), 2.0F);
+  EXPECT_EQ(outer_scale(ElementType::e4m3, 448.0F), 1.0F);
+  EXPECT_EQ(outer_scale(ElementType::e4m3, 1.0F), 1.0F / 448.0F);
+  EXPECT_EQ(outer_scale(ElementType::int8, 254.0F), 2.0F);
 }
 
 TEST(RowScale, HasAFloorForInt8AndIsNeverZeroForFp8) {
-  EXPECT_EQ(row_scale(FormatId::int8, 0.0F), 1e-5F);
-  EXPECT_EQ(row_scale(FormatId::int8, 1e-4F), 1e-5F);
-  EXPECT_EQ(row_scale(FormatId::fp8, 0.0F), 1.0F);
-  EXPECT_EQ(row_scale(FormatId::fp8, 0x1p-149F), 1.0F);
+  EXPECT_EQ(outer_scale(ElementType::int8, 0.0F), 1e-5F);
+  EXPECT_EQ(outer_scale(ElementType::int8, 1e-4F), 1e-5F);
+  EXPECT_EQ(outer_scale(ElementType::e4m3, 0.0F), 1.0F);
+  EXPECT_EQ(outer_scale(ElementType::e4m3, 0x1p-149F), 1.0F);
 }
 
 }  // namespace

@@ -47,18 +47,19 @@ QuantisedMatrix random_codes(FormatId id, std::int64_t rows, std::int64_t k, uns
   std::mt19937 generator(seed);
   QuantisedMatrix matrix = empty_quantised(id, rows, k);
   const int bits = format(id).element_bits;
+  const ElementType element = format(id).element;
   for (std::int64_t row = 0; row < rows; ++row) {
     std::uint8_t* codes = matrix.codes.data() + row * matrix.row_bytes;
     for (std::int64_t i = 0; i < k * bits / 8; ++i) {
       do {
         codes[i] = static_cast<std::uint8_t>(generator());
-      } while (bits == 8 && id != FormatId::int8 && (codes[i] & 0x7F) == 0x7F);
-      if (id == FormatId::int8 && codes[i] == 0x80) codes[i] = 0x81;
+      } while (bits == 8 && !is_integer(element) && (codes[i] & 0x7FU) > layout_of(element).max_code);
+      if (element == ElementType::int8 && codes[i] == 0x80) codes[i] = 0x81;
     }
   }
   for (std::uint8_t& scale : matrix.block_scale)
     scale = static_cast<std::uint8_t>(low + static_cast<int>(generator() % static_cast<unsigned>(high - low + 1)));
-  for (float& scale : matrix.row_scale) scale = std::ldexp(1.37F, static_cast<int>(generator() % 20) - 10);
+  for (float& scale : matrix.outer_scale) scale = std::ldexp(1.37F, static_cast<int>(generator() % 20) - 10);
   return matrix;
 }
 
@@ -114,7 +115,7 @@ std::vector<FormatId> format_ids() {
 std::vector<FormatId> block_format_ids() {
   std::vector<FormatId> ids;
   for (const FormatInfo& info : formats())
-    if (info.scale_kind == ScaleKind::block) ids.push_back(info.id);
+    if (info.block_scale == BlockScale::e8m0) ids.push_back(info.id);
   return ids;
 }
 
@@ -153,7 +154,7 @@ TEST_P(EveryFormat, BranchesJoinAsTheReferenceDoes) {
     const QuantisedMatrix branch_a = random_operand(branch, 19, 11, 9);
     const QuantisedMatrix branch_b = random_operand(branch, 43, 11, 10);
     for (const Join join : {Join::add, Join::chain}) {
-      if (join == Join::chain && format(GetParam()).scale_kind == ScaleKind::row_float) continue;
+      if (join == Join::chain && format(GetParam()).outer_scale != OuterScale::none) continue;
       expect_reference_bits({.a = &a, .b = &b, .branch_a = &branch_a, .branch_b = &branch_b, .join = join});
     }
   }
@@ -266,7 +267,7 @@ TEST(Engine, Int8SumsAtTheEdgeOfInt32AreExact) {
   QuantisedMatrix a = empty_quantised(FormatId::int8, 2, kLongest);
   std::fill_n(a.codes.begin(), kLongest, static_cast<std::uint8_t>(127));
   std::fill_n(a.codes.begin() + a.row_bytes, kLongest, static_cast<std::uint8_t>(-127));
-  std::ranges::fill(a.row_scale, 1.0F);
+  std::ranges::fill(a.outer_scale, 1.0F);
   expect_reference_bits({.a = &a, .b = &a});
 }
 

@@ -105,7 +105,9 @@ TEST(FormatTable, NamesLeadToTheirEntries) {
 
 TEST(FormatTable, UnknownNameIsAnsweredWithTheNearest) {
   EXPECT_EQ(error_of([] { format("mxpf4"); }),
-            "unknown format 'mxpf4'\n  allowed: mxfp4, mxfp8, fp8, int8, bf16, fp16; did you mean 'mxfp4'?");
+            "unknown format 'mxpf4'\n  allowed: mxfp4, mxfp8, mxfp8_e5m2, mxint8, mx_e1m2, nvfp4, nvfp4_single, hif4, "
+            "amxfp4, int8, int4, "
+            "int4_asym, fp8, fp8_e5m2, fp8_tensor, fp8_e5m2_tensor, bf16, fp16; did you mean 'mxfp4'?");
 }
 
 TEST(FormatTable, StorageCountsWholeBlocks) {
@@ -163,7 +165,7 @@ int searched_exponent(double amax, const FloatLayout& element, ScaleRule rule) {
 
 TEST(ScaleRules, ExponentsFollowTheirWordingOverTheWholeRange) {
   for (const FormatId id : {FormatId::mxfp4, FormatId::mxfp8}) {
-    const FloatLayout& element = element_layout(id);
+    const FloatLayout& element = layout_of(format(id).element);
     for (const auto& [name, rule] : EnumNames<ScaleRule>::kValues) {
       for (std::uint32_t bits = 1; bits < 0x7F800000; bits += 0x1FFFF0 / 2) {
         for (const std::uint32_t nearby : {bits & 0x7FF00000, (bits & 0x7FF00000) + 1, bits, bits | 0x7FFFF}) {
@@ -206,9 +208,9 @@ TEST(MxCast, NanOrInfinityMarksItsBlockOnly) {
     row[40] = bad;
     for (const FormatId id : {FormatId::mxfp4, FormatId::mxfp8}) {
       const QuantisedMatrix cast = cast_row_of(id, row);
-      EXPECT_THAT(
-          std::vector<int>(cast.block_scale.begin(), cast.block_scale.end()),
-          testing::ElementsAre(127 - element_layout(id).max_exponent(), 0xFF, 127 - element_layout(id).max_exponent()));
+      EXPECT_THAT(std::vector<int>(cast.block_scale.begin(), cast.block_scale.end()),
+                  testing::ElementsAre(127 - layout_of(format(id).element).max_exponent(), 0xFF,
+                                       127 - layout_of(format(id).element).max_exponent()));
       for (std::int64_t i = 32; i < 64; ++i) EXPECT_EQ(cast.code(0, i), 0U);
       EXPECT_TRUE(std::isnan(cast.value(0, 33)));
       EXPECT_EQ(cast.value(0, 69), 1.0F);
@@ -228,11 +230,11 @@ TEST(MxCast, TailBlockIsPaddedWithZeroCodes) {
 
 TEST(RowScaledCast, LargestElementReachesTheLargestCode) {
   const QuantisedMatrix fp8 = cast_row_of(FormatId::fp8, {1, -896, 2});
-  EXPECT_EQ(fp8.row_scale[0], 2.0F);
+  EXPECT_EQ(fp8.outer_scale[0], 2.0F);
   EXPECT_EQ(fp8.code(0, 1), 0xFEU);
   EXPECT_EQ(fp8.value(0, 2), 2.0F);
   const QuantisedMatrix int8 = cast_row_of(FormatId::int8, {1, -254, 5});
-  EXPECT_EQ(int8.row_scale[0], 2.0F);
+  EXPECT_EQ(int8.outer_scale[0], 2.0F);
   EXPECT_EQ(int8.code(0, 1), 0x81U);
   EXPECT_EQ(int8.value(0, 0), 0.0F);  // 0.5 ties to even
   EXPECT_EQ(int8.value(0, 2), 4.0F);  // 2.5 ties to even
@@ -241,7 +243,7 @@ TEST(RowScaledCast, LargestElementReachesTheLargestCode) {
 TEST(RowScaledCast, NanOrInfinityMarksItsRowOnly) {
   for (const FormatId id : {FormatId::fp8, FormatId::int8}) {
     const QuantisedMatrix cast = reference::quantise(id, matrix_of({{1, kInfinity}, {1, 2}}).view(), {});
-    EXPECT_EQ(std::bit_cast<std::uint32_t>(cast.row_scale[0]), kCanonicalNanBits);
+    EXPECT_EQ(std::bit_cast<std::uint32_t>(cast.outer_scale[0]), kCanonicalNanBits);
     EXPECT_EQ(cast.code(0, 0), 0U);
     EXPECT_EQ(cast.code(0, 1), 0U);
     EXPECT_TRUE(std::isfinite(cast.value(1, 1)));
@@ -249,8 +251,8 @@ TEST(RowScaledCast, NanOrInfinityMarksItsRowOnly) {
 }
 
 TEST(RowScaledCast, ZeroRowsAreZero) {
-  EXPECT_EQ(cast_row_of(FormatId::fp8, {0, 0}).row_scale[0], 1.0F);
-  EXPECT_EQ(cast_row_of(FormatId::int8, {0, 0}).row_scale[0], 1e-5F);
+  EXPECT_EQ(cast_row_of(FormatId::fp8, {0, 0}).outer_scale[0], 1.0F);
+  EXPECT_EQ(cast_row_of(FormatId::int8, {0, 0}).outer_scale[0], 1e-5F);
   EXPECT_EQ(cast_row_of(FormatId::int8, {0, 0}).value(0, 1), 0.0F);
 }
 
@@ -320,9 +322,10 @@ void expect_same(const QuantisedMatrix& fast, const QuantisedMatrix& expected, c
   ASSERT_EQ(fast.row_bytes, expected.row_bytes) << what;
   ASSERT_EQ(fast.codes, expected.codes) << what;
   ASSERT_EQ(fast.block_scale, expected.block_scale) << what;
-  ASSERT_EQ(fast.row_scale.size(), expected.row_scale.size()) << what;
-  for (std::size_t row = 0; row < fast.row_scale.size(); ++row)  // as bits: NaN is a scale too
-    ASSERT_EQ(std::bit_cast<std::uint32_t>(fast.row_scale[row]), std::bit_cast<std::uint32_t>(expected.row_scale[row]))
+  ASSERT_EQ(fast.outer_scale.size(), expected.outer_scale.size()) << what;
+  for (std::size_t row = 0; row < fast.outer_scale.size(); ++row)  // as bits: NaN is a scale too
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(fast.outer_scale[row]),
+              std::bit_cast<std::uint32_t>(expected.outer_scale[row]))
         << what << " row " << row;
 }
 
