@@ -92,7 +92,8 @@ WRONG_VALUES = [
     ),
     (
         "describe format mxfp5",
-        "unknown format 'mxfp5'\n  allowed: mxfp4, mxfp8, fp8, int8, bf16, fp16; did you mean 'mxfp4'?",
+        "unknown format 'mxfp5'\n  allowed: mxfp4, mxfp8, mxfp8_e5m2, mxint8, mx_e1m2, nvfp4, nvfp4_single, hif4, amxfp4, int8, int4, "
+        "int4_asym, fp8, fp8_e5m2, fp8_tensor, fp8_e5m2_tensor, bf16, fp16; did you mean 'mxfp4'?",
     ),
 ]
 

@@ -64,7 +64,7 @@ TEST(SchemeCheck, SixteenBitMainPathHasNoBranch) {
 TEST(SchemeCheck, ChainNeedsBlockScalesAndTheAccumulatorBuffer) {
   SchemeParams scheme = scheme_of(FormatId::fp8);
   scheme.outliers.emplace().join = numerics::Join::chain;
-  EXPECT_THAT(problems_of(scheme), ElementsAre("outliers.join is chain, but fp8 applies its row scales after the main "
+  EXPECT_THAT(problems_of(scheme), ElementsAre("outliers.join is chain, but fp8 applies FP32 scales after the main "
                                                "accumulation; use add"));
   scheme = scheme_of(FormatId::mxfp4);
   scheme.outliers.emplace().join = numerics::Join::chain;
