@@ -130,9 +130,10 @@ double block_value(const QuantisedMatrix& matrix, std::int64_t row, std::int64_t
   const FormatInfo& info = format(matrix.format);
   if (info.element_bits == 16) return static_cast<double>(decode(layout_of(info.element), matrix.code(row, col)));
   const BlockFactor factor = block_factor(matrix, row, info.block_scale == BlockScale::none ? 0 : col / info.block);
+  if (factor.nan) return std::numeric_limits<double>::quiet_NaN();
   std::int64_t integer = 0;
   read_integers(matrix, row, col, std::span(&integer, 1));
-  if (factor.nan || integer == kNoNumber) return std::numeric_limits<double>::quiet_NaN();
+  if (integer == kNoNumber) return std::numeric_limits<double>::quiet_NaN();
   return std::ldexp(static_cast<double>(integer * factor.significand), factor.exponent);
 }
 

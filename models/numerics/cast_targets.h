@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "models/numerics/quantise.h"
 
@@ -11,9 +12,11 @@ namespace oscsim::numerics {
 
 struct CastJob;
 
+using CastRows = void (*)(const CastJob& job, std::int64_t first, std::int64_t last);
+
 struct CastTarget {
   std::string_view name;
-  void (*cast_rows)(const CastJob& job, std::int64_t first, std::int64_t last);
+  std::vector<CastRows> cast_rows;  // in the order of FormatId
 };
 
 // Those that this CPU runs, best first; the last is portable.

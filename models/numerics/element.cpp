@@ -96,6 +96,7 @@ double decode_e6m2(std::uint8_t code) {
 }
 
 std::uint8_t encode_e6m2(double value) {
+  if (std::isnan(value)) return kE6m2Nan;
   const double clamped = std::clamp(value, std::ldexp(1.0, -kE6m2Bias), 49152.0);
   const int exponent = std::ilogb(clamped);
   const double steps = round_steps(std::ldexp(clamped, 2 - exponent), ElementRounding::nearest_even);  // 4 to 8

@@ -100,8 +100,15 @@ inline float outer_scale(ElementType element, float amax) {
   }
 }
 
-// The outer scale of a whole tensor from its largest magnitude, NaN when that is NaN. NVFP4: amax / 2688, by two FP32
-// divisions (2688 / amax, 1 where amax is zero; then its inverse).
+// NVFP4's FP32 scale of a tensor with a finite largest magnitude, as it multiplies before the cast: it brings that
+// magnitude to 6 * 448, the product of the largest element and block scale.
+inline float nvfp4_encode_scale(float tensor_amax) {
+  if (tensor_amax == 0) return 1.0F;
+  return std::min(2688.0F / tensor_amax, std::numeric_limits<float>::max());
+}
+
+// The outer scale of a whole tensor from its largest magnitude, NaN when that is NaN or Inf. NVFP4: amax / 2688, by
+// two FP32 divisions (2688 / amax, 1 where amax is zero; then its inverse).
 float tensor_scale(const FormatInfo& info, float amax);
 
 // E8M0, OCP MX v1.0, section 5.4.1: an unsigned power-of-two scale, 2^(code - 127) for codes 0..0xFE; 0xFF is NaN. No
@@ -117,7 +124,7 @@ std::uint8_t encode_e8m0(int exponent);
 inline constexpr std::uint8_t kE6m2Nan = 0xFF;
 inline constexpr int kE6m2Bias = 48;
 double decode_e6m2(std::uint8_t code);
-// To nearest even; clamped to [2^-48, 49152].
+// To nearest even; clamped to [2^-48, 49152]; NaN to NaN.
 std::uint8_t encode_e6m2(double value);
 
 // The same values as decode(kBf16, code) and decode(kFp16, code), for loops; NaN may keep its payload.

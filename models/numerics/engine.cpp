@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fast GEMM engine: strips of the output through the kernels, then the epilogue and the branch.
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "models/numerics/element.h"
 #include "models/numerics/gemm.h"
+#include "models/numerics/kernels/accumulator_path.h"
 #include "models/numerics/kernels/main_path.h"
 
 namespace oscsim::numerics {
@@ -25,6 +27,17 @@ std::vector<float> outer_scales(const QuantisedMatrix& matrix) {
   return scales;
 }
 
+// The main path by the operands' accumulator; a branch that continues in it too, except under fp32_rne.
+std::unique_ptr<const kernels::MainPath> main_path(const GemmOperands& operands, Kernel kernel) {
+  const bool integers = summed_block(format(operands.a->format), format(operands.b->format)) == 0;
+  if (operands.accumulator.kind == AccumulatorKind::fp32_rne || integers)
+    return kernels::make_main_path(*operands.a, *operands.b, kernel);
+  std::vector<OperandPair> pairs{{operands.a, operands.b}};
+  if (operands.branch_a != nullptr && operands.join == Join::chain)
+    pairs.push_back({operands.branch_a, operands.branch_b});
+  return kernels::make_accumulator_path(operands.accumulator, pairs, kernel);
+}
+
 }  // namespace
 
 struct GemmEngine::Impl {
@@ -38,21 +51,30 @@ struct GemmEngine::Impl {
   std::int64_t rows;
   std::int64_t cols;
   std::unique_ptr<const kernels::MainPath> main;
-  std::optional<Product> branch;
+  std::optional<Product> branch;                           // under fp32_rne
+  std::unique_ptr<const kernels::MainPath> summed_branch;  // otherwise, unless it is chained
   Join join;
   std::vector<float> scales_a;  // of rows; empty without outer scales
   std::vector<float> scales_b;
+  float nan;
 };
 
 GemmEngine::Impl::Impl(const GemmOperands& operands, Kernel kernel)
     : rows(operands.a->rows),
       cols(operands.b->rows),
-      main(kernels::make_main_path(*operands.a, *operands.b, kernel)),
+      main(main_path(operands, kernel)),
       join(operands.join),
       scales_a(outer_scales(*operands.a)),
-      scales_b(outer_scales(*operands.b)) {
-  if (operands.branch_a != nullptr)
+      scales_b(outer_scales(*operands.b)),
+      nan(std::bit_cast<float>(operands.accumulator.nan_bits)) {
+  if (operands.branch_a == nullptr) return;
+  const OperandPair pair{operands.branch_a, operands.branch_b};
+  if (operands.accumulator.kind != AccumulatorKind::fp32_rne) {
+    if (join == Join::add)
+      summed_branch = kernels::make_accumulator_path(operands.accumulator, std::span(&pair, 1), kernel);
+  } else {
     branch.emplace(kernels::plain(*operands.branch_a), kernels::plain(*operands.branch_b), kernel);
+  }
 }
 
 void GemmEngine::Impl::epilogue(const Strip& strip, float* acc) const {
@@ -80,7 +102,7 @@ void GemmEngine::Impl::store(const Strip& strip, const float* acc, const float* 
       float* row = out.data + (strip.row + r) * out.cols;
       for (std::int64_t col = first; col < last; ++col) {
         const float value = branch_acc == nullptr ? acc[offset + col] : acc[offset + col] + branch_acc[offset + col];
-        row[col] = canonical(value);
+        row[col] = std::isnan(value) ? nan : value;
       }
     }
   }
@@ -92,7 +114,10 @@ void GemmEngine::Impl::compute(const Strip& strip, const OutputRegion& region, c
   main->accumulate(strip, acc);
   epilogue(strip, acc);
   float* branch_acc = nullptr;
-  if (branch && join == Join::chain) {
+  if (summed_branch) {
+    branch_acc = reinterpret_cast<float*>(kernels::scratch(Slot::branch_acc, bytes));
+    summed_branch->accumulate(strip, branch_acc);
+  } else if (branch && join == Join::chain) {
     branch->accumulate(strip, acc);
   } else if (branch) {
     branch_acc = reinterpret_cast<float*>(kernels::scratch(Slot::branch_acc, bytes));

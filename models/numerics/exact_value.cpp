@@ -50,6 +50,18 @@ float rounded(const ExactValue& value) {
   return value.significand < 0 ? -result : result;
 }
 
+float rounded_toward_zero(const ExactValue& value, int fraction_bits) {
+  if (value.significand == 0) return 0.0F;
+  constexpr int kLeastNormal = -126;
+  const Uint128 magnitude = magnitude_of(value.significand);
+  const int leading = width_of(magnitude) - 1 + value.exponent;
+  const int last = std::max(std::max(leading, kLeastNormal) - fraction_bits, value.exponent);
+  const int dropped = last - value.exponent;
+  const Uint128 kept = dropped < 128 ? magnitude >> dropped : 0;
+  const auto result = static_cast<float>(std::ldexp(static_cast<double>(kept), last));
+  return value.significand < 0 ? -result : result;
+}
+
 float add_rounded_once(float acc, const ExactValue& value) {
   if (!std::isfinite(acc)) return acc;
   if (value.significand == 0) return acc + 0.0F;

@@ -16,6 +16,10 @@ struct ExactValue {
 // RNE_FP32(value); subnormals, and Inf from half a step above the largest number on. Zero is +0.
 float rounded(const ExactValue& value);
 
+// Toward zero to `fraction_bits` (at most 23) below the leading bit, or below 2^-126 where that is higher. What reaches
+// 2^128 is Inf. A negative number that vanishes is -0.
+float rounded_toward_zero(const ExactValue& value, int fraction_bits);
+
 // RNE_FP32(acc + value), one rounding. A zero value is +0; an infinite or NaN accumulator stays what it is.
 float add_rounded_once(float acc, const ExactValue& value);
 

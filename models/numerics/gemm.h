@@ -11,8 +11,21 @@
 // smaller one: 16 for NVFP4 by MXFP8; 1 when an operand has 16 bits (acc = RNE_FP32(acc + exact product)). INT8 and
 // INT4 without block scales: all of K in an exact INT32, converted to FP32 once; with an operand that has blocks, that
 // block. A tail block is padded with zeros. A block whose scale is NaN, or an 8-bit element that is Inf or NaN, makes
-// the output NaN, also when the other operand is zero. Every NaN output has the bits 0x7FC00000. Results do not depend
-// on tiles, threads or vector width.
+// the output NaN, also when the other operand is zero. Every NaN output has the bits 0x7FC00000. With an operand of 16
+// bits products have the signs of zero of IEEE 754, but an element of at most 8 bits that is -0 counts as +0. Results
+// do not depend on tiles, threads or vector width.
+//
+// That is the accumulator fp32_rne. Step 3 has two alternatives (GemmOperands::accumulator); sums of two integer
+// operands without block scales stay exact INT32 under each, and so do NaN and the epilogue stay what they are:
+//   exact  all of K in exact arithmetic, one RNE to FP32; with Join::chain the branch's products are in the same sum.
+//   fused  acc = round(acc + the next `terms` terms), in ascending k, as accumulator.h says; acc starts at +0, a tail
+//          is filled with zero terms, and a chained branch begins with a group of its own.
+// A term of `fused` is one product, block scales included. Its alignment exponent is the sum of the exponents of its
+// factors - elements and block scales - as their bits hold them (the product is not normalised; subnormals have the
+// exponent of the smallest normal number; integers are normalised; a zero term has none). With a sub-block of g > 1 a
+// term is the exact sum of g products times the two block scales, aligned by the exponents of these scales alone.
+// Products of 16-bit operands use the `wide` fusion, others the `narrow` one. No group is aligned below 2^-126. A
+// product of 16 bits that is Inf or NaN makes its group's result what IEEE 754's sum would be.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +34,7 @@
 #include <span>
 #include <string_view>
 
+#include "models/numerics/accumulator.h"
 #include "models/numerics/quantise.h"
 
 namespace oscsim::numerics {
@@ -38,12 +52,14 @@ struct GemmOperands {
   const QuantisedMatrix* branch_a = nullptr;  // [m, groups], bf16 or fp16
   const QuantisedMatrix* branch_b = nullptr;  // [n, groups], the same format
   Join join = Join::add;
+  Accumulator accumulator = {};
 };
 
 // Elements along K that are summed exactly before a rounding; 0: all of them.
 std::int64_t summed_block(const FormatInfo& a, const FormatInfo& b);
 
-// Throws InputError when shapes or formats do not fit together, or an integer sum could leave INT32 (INT8: k > 133144).
+// Throws InputError when shapes or formats do not fit together, an integer sum could leave INT32 (INT8: k > 133144) or
+// the accumulator's sub-blocks do not fit the block scales.
 void check_operands(const GemmOperands& operands);
 
 enum class Kernel : std::uint8_t { automatic, avx512_vnni, avx2, portable };

@@ -7,11 +7,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <vector>
 
 #include "models/base/quantity.h"
 #include "models/numerics/element.h"
@@ -37,29 +37,36 @@ std::size_t storage_bytes(Dtype dtype, std::int64_t rows, std::int64_t cols) {
       checked_product(tiles_of(bytes, kAlignment), kAlignment, "matrix size"));  // aligned_alloc wants a multiple
 }
 
-// Largest code of a finite magnitude, in the dtype's own bits.
+// The largest of elements without their sign bits. Codes order like magnitudes, and Inf and NaN above all numbers.
+// Signed integers: their maximum is what SSE2 has.
 template <class Code>
-bool has_nonfinite(const std::byte* source, std::int64_t count, Code magnitude_mask, Code infinity) {
+Code largest_code(const std::byte* source, std::int64_t count) {
   Code largest = 0;
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto magnitude = static_cast<Code>(load<Code>(source + i * sizeof(Code)) & magnitude_mask);
+    const auto magnitude = static_cast<Code>(load<Code>(source + i * static_cast<std::int64_t>(sizeof(Code))) &
+                                             std::numeric_limits<Code>::max());
     largest = magnitude > largest ? magnitude : largest;
   }
-  return largest >= infinity;
+  return largest;
 }
 
-bool has_nonfinite(MatrixView matrix, std::int64_t first, std::int64_t count) {
+// FP32 bits of the largest magnitude of elements; kInfinity or more when one is Inf or NaN.
+std::uint32_t largest_magnitude(MatrixView matrix, std::int64_t first, std::int64_t count) {
   const std::byte* source = matrix.data() + static_cast<std::size_t>(first) * size_of(matrix.dtype());
   switch (matrix.dtype()) {
     case Dtype::bf16:
-      return has_nonfinite<std::uint16_t>(source, count, 0x7FFF, 0x7F80);
+      return static_cast<std::uint32_t>(largest_code<std::int16_t>(source, count)) << 16;
     case Dtype::fp16:
-      return has_nonfinite<std::uint16_t>(source, count, 0x7FFF, 0x7C00);
+      return std::bit_cast<std::uint32_t>(
+          fp16_to_float(static_cast<std::uint16_t>(largest_code<std::int16_t>(source, count))));
     case Dtype::fp32:
-      return has_nonfinite<std::uint32_t>(source, count, 0x7FFFFFFF, 0x7F800000);
+      return static_cast<std::uint32_t>(largest_code<std::int32_t>(source, count));
   }
-  return false;
+  return 0;
 }
+
+constexpr std::uint32_t kInfinity = 0x7F800000;  // FP32 bits
+constexpr std::int64_t kTaskElements = 1 << 16;  // searched by one task
 
 }  // namespace
 
@@ -122,35 +129,28 @@ std::span<const std::uint16_t> Matrix::row_u16(std::int64_t row) const {
 }
 
 float amax(MatrixView matrix) {
-  constexpr std::int64_t kElements = 1 << 16;  // of one task
-  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-  if (matrix.rows() == 0 || matrix.cols() == 0) return 0;
-  const std::int64_t grain = tiles_of(kElements, matrix.cols());
-  return tbb::parallel_reduce(
-      tbb::blocked_range<std::int64_t>(0, matrix.rows(), static_cast<std::size_t>(grain)), 0.0F,
-      [&](const tbb::blocked_range<std::int64_t>& rows, float largest) {
-        std::vector<float> values(static_cast<std::size_t>(matrix.cols()));
-        for (std::int64_t row = rows.begin(); row < rows.end(); ++row) {
-          matrix.read(row, 0, values);
-          for (const float value : values) largest = std::isfinite(value) ? std::max(largest, std::fabs(value)) : kNan;
-        }
-        return largest;
+  const std::uint32_t largest = tbb::parallel_reduce(
+      tbb::blocked_range<std::int64_t>(0, matrix.rows() * matrix.cols(), kTaskElements), std::uint32_t{0},
+      [&](const tbb::blocked_range<std::int64_t>& range, std::uint32_t known) {
+        return std::max(known, largest_magnitude(matrix, range.begin(), range.end() - range.begin()));
       },
-      [](float a, float b) { return std::isnan(a) || std::isnan(b) ? kNan : std::max(a, b); });
+      [](std::uint32_t a, std::uint32_t b) { return std::max(a, b); });
+  return largest < kInfinity ? std::bit_cast<float>(largest) : std::numeric_limits<float>::quiet_NaN();
 }
 
 std::optional<NonFinite> find_nonfinite(MatrixView matrix) {
-  constexpr std::int64_t kChunk = 1 << 16;  // elements searched by one task
   const std::int64_t elements = matrix.rows() * matrix.cols();
-  const std::int64_t chunks = tiles_of(elements, kChunk);
+  const std::int64_t chunks = tiles_of(elements, kTaskElements);
   std::atomic<std::int64_t> first_chunk{chunks};
   tbb::parallel_for(std::int64_t{0}, chunks, [&](std::int64_t chunk) {
     std::int64_t known = first_chunk.load();
-    if (chunk >= known || !has_nonfinite(matrix, chunk * kChunk, std::min(kChunk, elements - chunk * kChunk))) return;
+    const std::int64_t first = chunk * kTaskElements;
+    if (chunk >= known || largest_magnitude(matrix, first, std::min(kTaskElements, elements - first)) < kInfinity)
+      return;
     while (chunk < known && !first_chunk.compare_exchange_weak(known, chunk)) {
     }
   });
-  for (std::int64_t i = first_chunk * kChunk; i < elements; ++i) {
+  for (std::int64_t i = first_chunk * kTaskElements; i < elements; ++i) {
     const NonFinite candidate{i / matrix.cols(), i % matrix.cols(), matrix.at(i / matrix.cols(), i % matrix.cols())};
     if (!std::isfinite(candidate.value)) return candidate;
   }

@@ -7,6 +7,7 @@
 #include "models/numerics/block.h"
 #include "models/numerics/element.h"
 #include "models/numerics/gemm.h"
+#include "models/numerics/terms.h"
 
 namespace oscsim::numerics {
 namespace {
@@ -48,6 +49,24 @@ void check_integer_sum(const GemmOperands& operands) {
   if (operands.a->k > longest)
     misfit(operands, fmt::format("an INT32 sum of {} and {} products can overflow; allowed: k up to {}", a.name, b.name,
                                  longest));
+}
+
+// The elements of a sub-block share their scale.
+void check_sub_block(const GemmOperands& operands) {
+  const Accumulator& accumulator = operands.accumulator;
+  const int sub_block = accumulator.narrow.sub_block;
+  if (accumulator.kind != AccumulatorKind::fused || sub_block == 1) return;
+  if (OperandPair{operands.a, operands.b}.is_wide()) return;
+  for (const QuantisedMatrix* matrix : {operands.a, operands.b}) {
+    const FormatInfo& info = format(matrix->format);
+    if (info.block_scale == BlockScale::signed_e5m2)
+      misfit(operands, fmt::format("accumulator {} sums {} elements that share one scale, and {} has two scales in a "
+                                   "block",
+                                   text_of(accumulator), sub_block, info.name));
+    if (info.block_scale != BlockScale::none && info.block % sub_block != 0)
+      misfit(operands, fmt::format("accumulator {} sums {} elements that share one scale, and {} has a scale for {}",
+                                   text_of(accumulator), sub_block, info.name, info.block));
+  }
 }
 
 }  // namespace
@@ -98,6 +117,7 @@ void check_operands(const GemmOperands& operands) {
   const QuantisedMatrix& b = *operands.b;
   if (a.k != b.k) misfit(operands, "A and B differ in k");
   check_integer_sum(operands);
+  check_sub_block(operands);
   if (operands.branch_a != nullptr) check_branch(operands);
 }
 

@@ -6,6 +6,9 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
 #include <vector>
 
 #include "models/numerics/cast_row.h"
@@ -14,54 +17,67 @@
 namespace oscsim::numerics {
 namespace {
 
+template <int kLanes, FormatId kFormat>
 [[gnu::always_inline]] inline void cast_rows(const CastJob& job, std::int64_t first, std::int64_t last) {
   for (std::int64_t row = first; row < last; ++row) {
     if (job.options.rounding == ElementRounding::nearest_even)
-      cast::cast_row<ElementRounding::nearest_even>(job, row);
+      cast::cast_row<kLanes, kFormat, ElementRounding::nearest_even>(job, row);
     else
-      cast::cast_row<ElementRounding::half_away>(job, row);
+      cast::cast_row<kLanes, kFormat, ElementRounding::half_away>(job, row);
   }
 }
 
+template <FormatId kFormat>
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl")]] void cast_rows_avx512(const CastJob& job, std::int64_t first,
                                                                             std::int64_t last) {
-  cast_rows(job, first, last);
+  cast_rows<16, kFormat>(job, first, last);
 }
 
+template <FormatId kFormat>
 [[gnu::target("avx2")]] void cast_rows_avx2(const CastJob& job, std::int64_t first, std::int64_t last) {
-  cast_rows(job, first, last);
+  cast_rows<8, kFormat>(job, first, last);
 }
 
+template <FormatId kFormat>
 void cast_rows_portable(const CastJob& job, std::int64_t first, std::int64_t last) {
-  cast_rows(job, first, last);
+  cast_rows<4, kFormat>(job, first, last);
 }
 
-std::vector<CastTarget> detect_targets() {
+constexpr std::size_t kFormatCount = std::size(EnumNames<FormatId>::kValues);
+
+// One function for each format and instruction set: GCC optimises one that holds all formats badly.
+template <std::size_t... kIds>
+std::vector<CastTarget> detect_targets(std::index_sequence<kIds...>) {
   std::vector<CastTarget> targets;
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl"))
-    targets.push_back({"avx512", cast_rows_avx512});
-  if (__builtin_cpu_supports("avx2")) targets.push_back({"avx2", cast_rows_avx2});
-  targets.push_back({"portable", cast_rows_portable});
+    targets.push_back({"avx512", {cast_rows_avx512<static_cast<FormatId>(kIds)>...}});
+  if (__builtin_cpu_supports("avx2")) targets.push_back({"avx2", {cast_rows_avx2<static_cast<FormatId>(kIds)>...}});
+  targets.push_back({"portable", {cast_rows_portable<static_cast<FormatId>(kIds)>...}});
   return targets;
 }
 
 }  // namespace
 
 std::span<const CastTarget> cast_targets() {
-  static const std::vector<CastTarget> kTargets = detect_targets();
+  static const std::vector<CastTarget> kTargets = detect_targets(std::make_index_sequence<kFormatCount>());
   return kTargets;
 }
 
 QuantisedMatrix quantise_with(const CastTarget& target, FormatId id, MatrixView matrix, const CastOptions& options) {
   constexpr std::int64_t kTaskElements = 1 << 15;
-  if (!cast::has_fast_cast(id)) return reference::quantise(id, matrix, options);
   QuantisedMatrix out = empty_quantised(id, matrix.rows(), matrix.cols());
-  const CastJob job{matrix, options, &out};
+  float tensor_amax = 0;
+  if (format(id).outer_scale == OuterScale::tensor) {
+    tensor_amax = options.tensor_amax ? *options.tensor_amax : amax(matrix);
+    out.outer_scale[0] = tensor_scale(format(id), tensor_amax);
+    if (std::isnan(out.outer_scale[0])) return out;
+  }
+  const CastJob job{matrix, options, tensor_amax, &out};
+  const CastRows cast_rows = target.cast_rows[static_cast<std::size_t>(id)];
   const std::int64_t grain = tiles_of(kTaskElements, std::max<std::int64_t>(1, matrix.cols()));
-  tbb::parallel_for(
-      tbb::blocked_range<std::int64_t>(0, matrix.rows(), static_cast<std::size_t>(grain)),
-      [&](const tbb::blocked_range<std::int64_t>& rows) { target.cast_rows(job, rows.begin(), rows.end()); });
+  tbb::parallel_for(tbb::blocked_range<std::int64_t>(0, matrix.rows(), static_cast<std::size_t>(grain)),
+                    [&](const tbb::blocked_range<std::int64_t>& rows) { cast_rows(job, rows.begin(), rows.end()); });
   return out;
 }
 

@@ -24,9 +24,8 @@ struct CastOptions {
 // block_scale: [rows, blocks()], of each block
 //                e8m0         one byte: 0xFF = NaN, 0 for an all-zero block
 //                e4m3         one byte
-//                hif4         an E6M2 byte; a byte with the micro-exponent of elements 8 i .. 8 i + 7 in bit i; two
-//                bytes,
-//                             little-endian, with that of elements 4 i .. 4 i + 3 in bit i
+//                hif4         an E6M2 byte; a byte with the micro-exponent of elements 8 i .. 8 i + 7 in bit i;
+//                             two bytes, little-endian, with that of elements 4 i .. 4 i + 3 in bit i
 //                signed_e5m2  the byte for positive elements (and +0), the byte for negative ones
 //                bf16_zero    a little-endian BF16, a byte with the zero point
 // outer_scale: FP32: [rows] (OuterScale::row) or one (OuterScale::tensor).
@@ -59,8 +58,8 @@ struct QuantisedMatrix {
 QuantisedMatrix empty_quantised(FormatId format, std::int64_t rows, std::int64_t k);
 
 // The fast cast: parallel over rows, vectorised; bit-identical to reference::quantise.
-// NaN or Inf makes the scale of its block, row or tensor NaN (all of them that the format has); in 16-bit formats it
-// stays in its element.
+// NaN or Inf makes the scale of its block, row or tensor NaN, and that one's codes zero; in 16-bit formats it stays in
+// its element.
 QuantisedMatrix quantise(FormatId format, MatrixView matrix, const CastOptions& options);
 
 namespace reference {

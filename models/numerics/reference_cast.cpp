@@ -126,8 +126,7 @@ void cast_mx(const Block& block) {
 
 // ------ NVFP4, all steps in FP32
 
-// `encode_scale` brings the tensor's largest magnitude to 6 * 448, the product of the largest element and scale; 1 for
-// the single-level format.
+// `encode_scale` is nvfp4_encode_scale's; 1 for the single-level format.
 void cast_nvfp4(const Block& block, float encode_scale) {
   constexpr float kFloatMax = std::numeric_limits<float>::max();
   const float amax = amax_of(block.values);
@@ -142,11 +141,6 @@ void cast_nvfp4(const Block& block, float encode_scale) {
   const float factor = std::min(1.0F / (decode(kE4m3, scale) * decode_scale), kFloatMax);
   for (std::size_t i = 0; i < block.values.size(); ++i)
     block.store(i, encode(kE2m1, static_cast<double>(block.values[i] * factor), block.options.rounding));
-}
-
-float nvfp4_encode_scale(float tensor_amax) {
-  if (tensor_amax == 0) return 1.0F;
-  return std::min(2688.0F / tensor_amax, std::numeric_limits<float>::max());
 }
 
 // ------ HiFloat4: scales in BF16, elements in FP32
@@ -200,7 +194,7 @@ void cast_amxfp4(const Block& block) {
     lowest = std::min(lowest, value);
   }
   scale[0] = amx_scale(highest);
-  scale[1] = amx_scale(-lowest);
+  scale[1] = amx_scale(std::fabs(lowest));
   for (std::size_t i = 0; i < block.values.size(); ++i) {
     const float value = block.values[i];
     const float scaled = value / decode(kE5m2, scale[value < 0 ? 1 : 0]);
@@ -285,7 +279,8 @@ float tensor_amax_of(MatrixView matrix, const CastOptions& options) {
 }  // namespace
 
 float tensor_scale(const FormatInfo& info, float amax) {
-  if (std::isnan(amax)) return kCanonicalNan;
+  ensure(!(amax < 0), "the largest magnitude of a tensor is {}", amax);
+  if (!std::isfinite(amax)) return kCanonicalNan;
   if (info.block_scale == BlockScale::e4m3) return 1.0F / nvfp4_encode_scale(amax);
   return outer_scale(info.element, amax);
 }
@@ -298,7 +293,7 @@ QuantisedMatrix quantise(FormatId id, MatrixView matrix, const CastOptions& opti
   const float tensor_amax = info.outer_scale == OuterScale::tensor ? tensor_amax_of(matrix, options) : 0;
   if (info.outer_scale == OuterScale::tensor) {
     out.outer_scale[0] = tensor_scale(info, tensor_amax);
-    if (std::isnan(tensor_amax)) return out;
+    if (std::isnan(out.outer_scale[0])) return out;
   }
   std::vector<float> values(static_cast<std::size_t>(matrix.cols()));
   for (std::int64_t row = 0; row < matrix.rows(); ++row) {

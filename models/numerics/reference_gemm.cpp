@@ -2,6 +2,7 @@
 // The scalar definition of dot products, in the words of gemm.h.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <span>
 
@@ -9,6 +10,7 @@
 #include "models/numerics/element.h"
 #include "models/numerics/exact_value.h"
 #include "models/numerics/gemm.h"
+#include "models/numerics/terms.h"
 
 namespace oscsim::numerics {
 namespace {
@@ -85,11 +87,33 @@ float mixed_chain(const QuantisedMatrix& a, const QuantisedMatrix& b, std::int64
   return acc;
 }
 
+// By the definition, fp32_rne.
 float main_product(const QuantisedMatrix& a, const QuantisedMatrix& b, std::int64_t row, std::int64_t col) {
   if (is_16bit(a) && is_16bit(b)) return fused_chain(0.0F, a, b, row, col);
   if (is_16bit(a) || is_16bit(b)) return mixed_chain(a, b, row, col);
   if (summed_block(format(a.format), format(b.format)) == 0) return integer_product(a, b, row, col);
   return block_product(a, b, row, col);
+}
+
+// By the operands' accumulator: the main path, and the branch where it continues in it.
+float main_path(const GemmOperands& operands, std::int64_t row, std::int64_t col) {
+  const QuantisedMatrix& a = *operands.a;
+  const QuantisedMatrix& b = *operands.b;
+  const bool chained = operands.branch_a != nullptr && operands.join == Join::chain;
+  const bool integers = summed_block(format(a.format), format(b.format)) == 0;
+  if (operands.accumulator.kind == AccumulatorKind::fp32_rne || integers) {
+    const float acc = main_product(a, b, row, col);
+    return chained ? fused_chain(acc, *operands.branch_a, *operands.branch_b, row, col) : acc;
+  }
+  const std::array<OperandPair, 2> pairs{{{&a, &b}, {operands.branch_a, operands.branch_b}}};
+  return reference::accumulated(operands.accumulator, std::span(pairs).first(chained ? 2 : 1), row, col);
+}
+
+float branch_product(const GemmOperands& operands, std::int64_t row, std::int64_t col) {
+  if (operands.accumulator.kind == AccumulatorKind::fp32_rne)
+    return fused_chain(0.0F, *operands.branch_a, *operands.branch_b, row, col);
+  const OperandPair pair{operands.branch_a, operands.branch_b};
+  return reference::accumulated(operands.accumulator, std::span(&pair, 1), row, col);
 }
 
 }  // namespace
@@ -99,14 +123,11 @@ namespace reference {
 float output(const GemmOperands& operands, std::int64_t row, std::int64_t col) {
   const QuantisedMatrix& a = *operands.a;
   const QuantisedMatrix& b = *operands.b;
-  const bool branch = operands.branch_a != nullptr;
-  float acc = main_product(a, b, row, col);
-  if (branch && operands.join == Join::chain)
-    return canonical(fused_chain(acc, *operands.branch_a, *operands.branch_b, row, col));
+  float acc = main_path(operands, row, col);
   if (!a.outer_scale.empty()) acc *= a.outer_scale_of(row);
   if (!b.outer_scale.empty()) acc *= b.outer_scale_of(col);
-  if (branch) acc += fused_chain(0.0F, *operands.branch_a, *operands.branch_b, row, col);
-  return canonical(acc);
+  if (operands.branch_a != nullptr && operands.join == Join::add) acc += branch_product(operands, row, col);
+  return std::isnan(acc) ? std::bit_cast<float>(operands.accumulator.nan_bits) : acc;
 }
 
 float fp32_product(MatrixView x, MatrixView w, std::int64_t row, std::int64_t col) {

@@ -2,15 +2,21 @@
 // Speed of the engine's kernels on one thread, as a ratio to oneDNN's FP32 sgemm on the same shape in the same process.
 //
 // sgemm and the kernel take turns, so both see the same clock and the same neighbours; the ratio is of the best times.
+// vnni_peak_share is the share of the measured peak of VPDPBUSD, 64 products each, where the CPU has it.
 #include <benchmark/benchmark.h>
 #include <dnnl.h>
+#include <immintrin.h>
+#include <tbb/global_control.h>
 #include <time.h>
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <functional>
 #include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/base/error.h"
@@ -71,20 +77,50 @@ double sgemm_seconds(std::vector<float>& out) {
   });
 }
 
+// Multiply-accumulates of a loop of VPDPBUSD on registers alone.
+constexpr std::int64_t kPeakSteps = 2'000'000;
+constexpr int kPeakSums = 16;  // independent: more than latency times throughput
+constexpr double kPeakMacs = static_cast<double>(kPeakSteps) * kPeakSums * 64;
+
+[[gnu::target("avx512f,avx512vnni"), gnu::noinline]] int vnni_loop() {
+  __m512i sums[kPeakSums];
+  for (int i = 0; i < kPeakSums; ++i) sums[i] = _mm512_set1_epi32(i);  // different, or the compiler keeps one of them
+  const __m512i a = _mm512_set1_epi8(3);
+  const __m512i b = _mm512_set1_epi8(-5);
+  for (std::int64_t step = 0; step < kPeakSteps; ++step) {
+#pragma GCC unroll 16
+    for (__m512i& sum : sums) sum = _mm512_dpbusd_epi32(sum, a, b);
+  }
+  __m512i total = _mm512_setzero_si512();
+  for (const __m512i& sum : sums) total = _mm512_add_epi32(total, sum);
+  return _mm512_cvtsi512_si32(total);
+}
+
+// Best of a few, in multiply-accumulates per second; 0 where the CPU has no VNNI.
+double vnni_peak() {
+  if (available_kernels().front() != Kernel::avx512_vnni) return 0;
+  double best = std::numeric_limits<double>::max();
+  for (int i = 0; i < 5; ++i) best = std::min(best, seconds([] { benchmark::DoNotOptimize(vnni_loop()); }));
+  return kPeakMacs / best;
+}
+
 // Times `compute` and sgemm in turns.
 void compare(benchmark::State& state, const std::function<void(OutputView)>& compute) {
   std::vector<float> out(static_cast<std::size_t>(kM * kN));
   double best = std::numeric_limits<double>::max();
   double best_sgemm = sgemm_seconds(out);
+  double peak = vnni_peak();
   for (auto iteration : state) {
     const double time = seconds([&] { compute({out.data(), kM, kN}); });
     best = std::min(best, time);
     best_sgemm = std::min(best_sgemm, sgemm_seconds(out));
+    peak = std::max(peak, vnni_peak());
     state.SetIterationTime(time);
   }
   state.counters["gmacs"] = kMacs / best / 1e9;
   state.counters["sgemm_gmacs"] = kMacs / best_sgemm / 1e9;
   state.counters["ratio_to_sgemm"] = best_sgemm / best;
+  if (peak > 0) state.counters["vnni_peak_share"] = kMacs / best / peak;
 }
 
 // Regions as the simulator cuts them.
@@ -95,11 +131,33 @@ void compute_tiles(const Engine& engine, OutputView out) {
     for (std::int64_t col = 0; col < kN; col += kTile) engine.compute({row, col, kTile, kTile}, out);
 }
 
-void gemm(benchmark::State& state, FormatId format, Kernel kernel) {
-  const QuantisedMatrix a = quantise(format, activations().view(), {});
-  const QuantisedMatrix b = quantise(format, weights().view(), {});
+void gemm(benchmark::State& state, FormatId a_format, FormatId b_format, Kernel kernel) {
+  const QuantisedMatrix a = quantise(a_format, activations().view(), {});
+  const QuantisedMatrix b = quantise(b_format, weights().view(), {});
   const GemmEngine engine({.a = &a, .b = &b}, kernel);
   compare(state, [&](OutputView out) { compute_tiles(engine, out); });
+}
+
+double wall_seconds(const GemmEngine& engine, std::vector<float>& out, std::size_t threads) {
+  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+  const auto start = std::chrono::steady_clock::now();
+  compute_all(engine, {out.data(), kM, kN});
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Two threads against one, in turns; wall time of the best, so it needs a machine with two idle cores.
+void two_threads(benchmark::State& state, FormatId format) {
+  const QuantisedMatrix a = quantise(format, activations().view(), {});
+  const QuantisedMatrix b = quantise(format, weights().view(), {});
+  const GemmEngine engine({.a = &a, .b = &b});
+  std::vector<float> out(static_cast<std::size_t>(kM * kN));
+  std::array<double, 2> best;
+  best.fill(std::numeric_limits<double>::max());
+  for (auto iteration : state)
+    for (std::size_t threads = 1; threads <= best.size(); ++threads)
+      best[threads - 1] = std::min(best[threads - 1], wall_seconds(engine, out, threads));
+  state.counters["gmacs"] = kMacs / best[1] / 1e9;
+  state.counters["speed_up"] = best[0] / best[1];
 }
 
 void fp32_product(benchmark::State& state, Kernel kernel) {
@@ -123,15 +181,31 @@ void cast(benchmark::State& state, FormatId format) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(narrow.codes.size()));
 }
 
+// Weights narrower than activations, and block formats against each other.
+constexpr std::pair<FormatId, FormatId> kMixedPairs[] = {{FormatId::int8, FormatId::int4},
+                                                         {FormatId::mxint8, FormatId::mxfp4},
+                                                         {FormatId::hif4, FormatId::nvfp4},
+                                                         {FormatId::mxfp8, FormatId::mxfp4},
+                                                         {FormatId::bf16, FormatId::int4_asym}};
+
+void register_gemm(const FormatInfo& a, const FormatInfo& b) {
+  const std::string name(a.id == b.id ? a.name : fmt::format("{}_by_{}", a.name, b.name));
+  for (const Kernel kernel : available_kernels())
+    benchmark::RegisterBenchmark(fmt::format("gemm/{}/{}", name, name_of(kernel)).c_str(), gemm, a.id, b.id, kernel)
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond)
+        ->Iterations(kernel == Kernel::portable ? 1 : 3);
+}
+
 void register_all() {
+  for (const FormatInfo& info : formats()) register_gemm(info, info);
+  for (const auto& [a, b] : kMixedPairs) register_gemm(format(a), format(b));
   for (const FormatInfo& info : formats()) {
     const std::string name(info.name);
-    for (const Kernel kernel : available_kernels()) {
-      benchmark::RegisterBenchmark(("gemm/" + name + "/" + std::string(name_of(kernel))).c_str(), gemm, info.id, kernel)
-          ->UseManualTime()
-          ->Unit(benchmark::kMillisecond)
-          ->Iterations(kernel == Kernel::portable ? 1 : 3);
-    }
+    benchmark::RegisterBenchmark(("two_threads/" + name).c_str(), two_threads, info.id)
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond)
+        ->Iterations(5);
     benchmark::RegisterBenchmark(("pack/" + name).c_str(), pack, info.id)->UseRealTime()->Unit(benchmark::kMillisecond);
     benchmark::RegisterBenchmark(("cast/" + name).c_str(), cast, info.id)->UseRealTime()->Unit(benchmark::kMillisecond);
   }

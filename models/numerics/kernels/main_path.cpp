@@ -2,9 +2,9 @@
 #include "models/numerics/kernels/main_path.h"
 
 #include <algorithm>
-#include <bit>
 
-#include "models/numerics/element.h"
+#include "models/numerics/kernels/integer_path.h"
+#include "models/numerics/kernels/wide_path.h"
 
 namespace oscsim::numerics::kernels {
 namespace {
@@ -12,29 +12,16 @@ namespace {
 // One format on both sides, through the tile kernels of kernel.h.
 class PackedPath final : public MainPath {
  public:
-  PackedPath(Product product, bool integer) : product_(std::move(product)), integer_(integer) {}
+  explicit PackedPath(Product product) : product_(std::move(product)) {}
 
   void accumulate(const Strip& strip, float* acc) const override {
     std::fill_n(acc, strip.accumulators(), 0.0F);
     product_.accumulate(strip, acc);
-    for (std::int64_t p = 0; p < strip.panels; ++p) {
-      const std::int64_t first = (strip.panel + p) * kPanelCols;
-      const std::int64_t count = std::min(kPanelCols, product_.b().rows() - first);
-      for (std::int64_t r = 0; r < strip.rows; ++r) {
-        float* values = acc + (p * strip.rows + r) * kPanelCols;
-        if (integer_)
-          for (std::int64_t c = 0; c < count; ++c)
-            values[c] = static_cast<float>(std::bit_cast<std::int32_t>(values[c]));
-        const bool row_nan = product_.a().row_is_nan(strip.row + r);
-        for (std::int64_t c = 0; c < count; ++c)
-          if (row_nan || product_.b().row_is_nan(first + c)) values[c] = kCanonicalNan;
-      }
-    }
+    spread_nan(strip, product_.a(), product_.b(), acc);
   }
 
  private:
   Product product_;
-  bool integer_;  // accumulators are INT32
 };
 
 // The scalar reference, for what no kernel computes exactly.
@@ -64,10 +51,9 @@ class ScalarPath final : public MainPath {
 }  // namespace
 
 std::unique_ptr<const MainPath> make_main_path(const QuantisedMatrix& a, const QuantisedMatrix& b, Kernel kernel) {
-  if (has_kernel(a, b)) {
-    Product product(plain(a), plain(b), kernel);
-    if (product.exact()) return std::make_unique<PackedPath>(std::move(product), a.format == FormatId::int8);
-  }
+  if (has_kernel(a, b)) return std::make_unique<PackedPath>(Product(plain(a), plain(b), kernel));
+  if (auto path = make_integer_path(a, b, kernel)) return path;
+  if (auto path = make_wide_path(a, b, kernel)) return path;
   resolve(kernel);
   return std::make_unique<ScalarPath>(a, b);
 }

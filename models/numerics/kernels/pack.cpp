@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packing is a copy (rows) or a transposition of small units (panels); for block formats also a look at every block:
-// is it zero, is it NaN, and which shift makes it fit int16.
+// Packing is a copy (rows) or a transposition of small units (panels); for E4M3 also a look at every block: is it
+// zero, is it NaN, and which shift makes it fit int16.
 #include "models/numerics/kernels/pack.h"
 
 #include <tbb/blocked_range.h>
@@ -22,22 +22,15 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 
-bool has_blocks(Element element) {
-  return element == Element::e2m1 || element == Element::e4m3;
-}
-
-int bits_of(Element element) {
+std::int64_t bytes_of(Element element) {
   switch (element) {
-    case Element::e2m1:
-      return 4;
     case Element::e4m3:
-    case Element::int8:
-      return 8;
+      return 1;
     case Element::bf16:
     case Element::fp16:
-      return 16;
+      return 2;
     case Element::fp32:
-      return 32;
+      return 4;
   }
   ensure(false, "unknown element {}", static_cast<int>(element));
   return 0;
@@ -45,8 +38,7 @@ int bits_of(Element element) {
 
 // Bytes of `k` packed elements of one row.
 std::int64_t packed_row_bytes(Element element, std::int64_t k) {
-  const int bits = bits_of(element);
-  return (bits < 16 ? round_up(k, kBlock) : k) * bits / 8;
+  return (element == Element::e4m3 ? round_up(k, kBlock) : k) * bytes_of(element);
 }
 
 template <class Body>
@@ -96,11 +88,6 @@ BlockFacts e4m3_facts(const std::uint8_t* codes, std::int64_t count, std::int64_
       .zero = top == 0, .nan = top == kNanMagnitude, .shift = static_cast<std::uint8_t>(shift | (low ? kHasLow : 0))};
 }
 
-BlockFacts e2m1_facts(const std::uint8_t* codes, std::int64_t count) {
-  const bool zero = std::all_of(codes, codes + (count + 1) / 2, [](std::uint8_t pair) { return (pair & 0x77) == 0; });
-  return {.zero = zero, .nan = false, .shift = 0};
-}
-
 // ------ codes
 
 // Transposes `units` units of every row of a panel; missing rows are zero.
@@ -112,33 +99,12 @@ void transpose_units(const std::uint8_t* rows, std::int64_t row_bytes, std::int6
                   rows + col * row_bytes + u * static_cast<std::int64_t>(sizeof(Unit)), sizeof(Unit));
 }
 
-// Four codes of two bytes, one in each byte of the result.
-std::uint32_t spread_nibbles(const std::uint8_t* bytes) {
-  std::uint32_t x = static_cast<std::uint32_t>(bytes[0]) | static_cast<std::uint32_t>(bytes[1]) << 16;
-  x |= x << 4;
-  return x & 0x0F0F0F0FU;
-}
-
-void transpose_e2m1(const std::uint8_t* rows, std::int64_t row_bytes, std::int64_t groups, std::byte* out) {
-  for (std::int64_t g = 0; g < groups; ++g) {
-    for (std::int64_t col = 0; col < kPanelCols / 2; ++col) {
-      const std::uint32_t low = spread_nibbles(rows + col * row_bytes + g * 2);
-      const std::uint32_t high = spread_nibbles(rows + (col + kPanelCols / 2) * row_bytes + g * 2);
-      const std::uint32_t both = low | high << 4;
-      std::memcpy(out + g * 64 + col * 4, &both, sizeof both);
-    }
-  }
-}
-
 void transpose(Element element, const std::uint8_t* rows, std::int64_t row_bytes, std::int64_t bytes, std::byte* out) {
   switch (element) {
-    case Element::e2m1:
-      return transpose_e2m1(rows, row_bytes, bytes / 2, out);
     case Element::e4m3:
     case Element::bf16:
     case Element::fp16:
       return transpose_units<std::uint16_t>(rows, row_bytes, bytes / 2, out);
-    case Element::int8:
     case Element::fp32:
       return transpose_units<std::uint32_t>(rows, row_bytes, bytes / 4, out);
   }
@@ -152,7 +118,7 @@ void pack_panel(const PlainOperand& source, std::int64_t panel, std::int64_t pac
   const std::int64_t cols = std::min(kPanelCols, source.rows - first);
   for (std::int64_t at = 0; at < packed_bytes; at += kPiece) {
     const std::int64_t bytes = std::min(kPiece, packed_bytes - at);
-    const std::int64_t present = std::clamp<std::int64_t>(source.row_bytes - at, 0, bytes);
+    const std::int64_t present = std::clamp<std::int64_t>(source.k * bytes_of(source.element) - at, 0, bytes);
     if (cols < kPanelCols || present < bytes) staged.fill(0);
     for (std::int64_t col = 0; col < cols; ++col)
       std::memcpy(staged.data() + col * kPiece, source.codes + (first + col) * source.row_bytes + at,
@@ -163,12 +129,8 @@ void pack_panel(const PlainOperand& source, std::int64_t panel, std::int64_t pac
 
 Element element_of(ElementType element) {
   switch (element) {
-    case ElementType::e2m1:
-      return Element::e2m1;
     case ElementType::e4m3:
       return Element::e4m3;
-    case ElementType::int8:
-      return Element::int8;
     case ElementType::bf16:
       return Element::bf16;
     case ElementType::fp16:
@@ -215,7 +177,7 @@ PackedMatrix::PackedMatrix(const PlainOperand& source, Side side)
     : element_(source.element), rows_(source.rows), k_(source.k) {
   pack_codes(source, side);
   nan_rows_.assign(static_cast<std::size_t>(rows_), 0);
-  if (has_blocks(element_)) pack_blocks(source, side);
+  if (element_ == Element::e4m3) pack_blocks(source, side);
 }
 
 void PackedMatrix::pack_codes(const PlainOperand& source, Side side) {
@@ -223,10 +185,11 @@ void PackedMatrix::pack_codes(const PlainOperand& source, Side side) {
   if (side == Side::rows) {
     stride_ = row_bytes;
     codes_ = AlignedBytes(rows_ * stride_);
+    const std::int64_t present = k_ * bytes_of(element_);
     parallel_rows(rows_, 16, [&](std::int64_t row) {
       std::byte* out = codes_.data() + row * stride_;
-      std::memcpy(out, source.codes + row * source.row_bytes, static_cast<std::size_t>(source.row_bytes));
-      std::memset(out + source.row_bytes, 0, static_cast<std::size_t>(row_bytes - source.row_bytes));
+      if (present > 0) std::memcpy(out, source.codes + row * source.row_bytes, static_cast<std::size_t>(present));
+      std::memset(out + present, 0, static_cast<std::size_t>(row_bytes - present));
     });
   } else {
     const std::int64_t panels = tiles_of(rows_, kPanelCols);
@@ -242,39 +205,26 @@ void PackedMatrix::pack_blocks(const PlainOperand& source, Side side) {
   const std::int64_t padded_rows = side == Side::rows ? rows_ : round_up(rows_, kPanelCols);
   const std::int64_t norm_limit = side == Side::rows ? kRowNorm : kPanelNorm;
   exponents_.assign(static_cast<std::size_t>(padded_rows * blocks_), kE8m0Nan);
-  if (element_ == Element::e4m3) shifts_.assign(exponents_.size(), 0);
-  std::vector<std::array<int, 2>> ranges(static_cast<std::size_t>(rows_), {kE8m0Nan, -1});
+  shifts_.assign(exponents_.size(), 0);
   parallel_rows(rows_, 16, [&](std::int64_t row) {
     const std::uint8_t* codes = source.codes + row * source.row_bytes;
-    auto& [smallest, largest] = ranges[static_cast<std::size_t>(row)];
     for (std::int64_t block = 0; block < blocks_; ++block) {
       const std::int64_t count = std::min(kBlock, k_ - block * kBlock);
-      const BlockFacts facts = element_ == Element::e4m3 ? e4m3_facts(codes + block * kBlock, count, norm_limit)
-                                                         : e2m1_facts(codes + block * kBlock / 2, count);
+      const BlockFacts facts = e4m3_facts(codes + block * kBlock, count, norm_limit);
       const std::uint8_t exponent = source.block_scale == nullptr ? 127 : source.block_scale[row * blocks_ + block];
       const bool nan = facts.nan || exponent == kE8m0Nan;
       if (nan) nan_rows_[static_cast<std::size_t>(row)] = 1;
       const std::int64_t slot = side == Side::rows
                                     ? row * blocks_ + block
                                     : (row / kPanelCols * blocks_ + block) * kPanelCols + row % kPanelCols;
-      if (element_ == Element::e4m3) shifts_[static_cast<std::size_t>(slot)] = facts.shift;
+      shifts_[static_cast<std::size_t>(slot)] = facts.shift;
       if (facts.zero || nan) continue;
       exponents_[static_cast<std::size_t>(slot)] = exponent;
-      smallest = std::min<int>(smallest, exponent);
-      largest = std::max<int>(largest, exponent);
     }
   });
-  int smallest = kE8m0Nan;
-  int largest = -1;
-  for (const auto& [low, high] : ranges) {
-    smallest = std::min(smallest, low);
-    largest = std::max(largest, high);
-  }
-  if (largest >= 0) {
-    smallest_exponent_ = smallest;
-    largest_exponent_ = largest;
-  }
-  std::replace(exponents_.begin(), exponents_.end(), kE8m0Nan, static_cast<std::uint8_t>(smallest_exponent_));
+  const auto found = std::ranges::min_element(exponents_);
+  const std::uint8_t smallest = found == exponents_.end() || *found == kE8m0Nan ? kE8m0Bias : *found;
+  std::ranges::replace(exponents_, kE8m0Nan, smallest);
 }
 
 PackedOperand PackedMatrix::operand() const {

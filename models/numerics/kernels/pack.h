@@ -50,11 +50,8 @@ class PackedMatrix {
   PackedOperand operand() const;
   std::int64_t rows() const { return rows_; }
   std::int64_t k() const { return k_; }
-  // The row has a NaN scale or a NaN element (E2M1 and E4M3 only): every output of it is NaN.
+  // The row has a NaN scale or a NaN element (E4M3 only): every output of it is NaN.
   bool row_is_nan(std::int64_t row) const { return nan_rows_[static_cast<std::size_t>(row)] != 0; }
-  // E8M0 exponents of the blocks that are neither zero nor NaN; 127 when there are none.
-  int smallest_exponent() const { return smallest_exponent_; }
-  int largest_exponent() const { return largest_exponent_; }
 
  private:
   void pack_codes(const PlainOperand& source, Side side);
@@ -69,8 +66,6 @@ class PackedMatrix {
   std::vector<std::uint8_t> exponents_;
   std::vector<std::uint8_t> shifts_;
   std::vector<std::uint8_t> nan_rows_;
-  int smallest_exponent_ = 127;
-  int largest_exponent_ = 127;
 };
 
 }  // namespace oscsim::numerics::kernels

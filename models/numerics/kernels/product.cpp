@@ -48,12 +48,8 @@ const TileKernel& pick(Kernel kernel, const PlainOperand& a, const PlainOperand&
   const bool avx512 = kernel == Kernel::avx512_vnni;
   const bool avx2 = kernel == Kernel::avx2;
   switch (a.element) {
-    case Element::e2m1:
-      return avx512 ? avx512::kMxfp4 : avx2 ? avx2::kMxfp4 : portable::kMxfp4;
     case Element::e4m3:
-      return e4m3_kernel(kernel, a.block_scale != nullptr, a.k);
-    case Element::int8:
-      return avx512 ? avx512::kInt8 : avx2 ? avx2::kInt8 : portable::kInt8;
+      return e4m3_kernel(kernel, a.block_scale != nullptr || b.block_scale != nullptr, a.k);
     case Element::bf16:
     case Element::fp16:
     case Element::fp32:
@@ -77,15 +73,12 @@ Kernel resolve(Kernel kernel) {
 }
 
 bool has_kernel(const QuantisedMatrix& a, const QuantisedMatrix& b) {
-  switch (a.format) {
-    case FormatId::mxfp4:
-    case FormatId::mxfp8:
-    case FormatId::fp8:
-    case FormatId::fp8_tensor:
-    case FormatId::int8:
-    case FormatId::bf16:
-    case FormatId::fp16:
-      return b.format == a.format;
+  switch (format(a.format).element) {
+    case ElementType::e4m3:
+      return format(b.format).element == ElementType::e4m3;
+    case ElementType::bf16:
+    case ElementType::fp16:
+      return format(b.format).element_bits == 16;
     default:
       return false;
   }
@@ -94,30 +87,10 @@ bool has_kernel(const QuantisedMatrix& a, const QuantisedMatrix& b) {
 Product::Product(const PlainOperand& a, const PlainOperand& b, Kernel kernel)
     : a_(a, Side::rows), b_(b, Side::panels), kernel_(&pick(resolve(kernel), a, b)) {}
 
-bool Product::exact() const {
-  if (a_.operand().element != Element::e2m1) return true;
-  // 2^-2 times two scales is a normal FP32 number. E8M0 codes have a bias of 127 each.
-  const int smallest = a_.smallest_exponent() + b_.smallest_exponent() - 254 - 2;
-  const int largest = a_.largest_exponent() + b_.largest_exponent() - 254 - 2;
-  return smallest >= -126 && largest <= 127;
-}
-
 void Product::accumulate(const Strip& strip, float* acc) const {
-  const TileKernel& kernel = *kernel_;
   const PackedOperand a = a_.operand();
-  const PackedOperand b = b_.operand();
-  const bool blocks = a.element == Element::e2m1 || a.element == Element::e4m3 || a.element == Element::int8;
-  const std::int64_t k = blocks ? round_up(a_.k(), kBlock) : a_.k();
-  std::byte* rows = scratch(Slot::rows, strip.rows * kernel.row_bytes);
-  std::byte* panel = scratch(Slot::panel, kernel.panel_bytes);
-  for (std::int64_t at = 0; at < k; at += kernel.chunk) {
-    const std::int64_t count = std::min(kernel.chunk, k - at);
-    kernel.unpack_rows(a, strip.row, strip.rows, at, count, rows);
-    for (std::int64_t p = 0; p < strip.panels; ++p) {
-      kernel.unpack_panel(b, strip.panel + p, at, count, panel);
-      kernel.multiply(strip.rows, count, rows, panel, acc + p * strip.rows * kPanelCols);
-    }
-  }
+  const std::int64_t k = a.element == Element::e4m3 ? round_up(a_.k(), kBlock) : a_.k();
+  accumulate_tiles(*kernel_, a, b_.operand(), k, strip, acc);
 }
 
 std::byte* scratch(Slot slot, std::int64_t bytes) {

@@ -41,7 +41,8 @@ QuantisedMatrix random_operand(FormatId format, std::int64_t rows, std::int64_t 
   return quantise(format, random_matrix(rows, k, seed).view(), {});
 }
 
-// Every finite code equally likely: wide blocks, all mantissas, and any scales in [low, high].
+// Every finite code equally likely: wide blocks, all mantissas, integers that no cast gives, and any bytes of scales in
+// [low, high]. Outer scales differ by powers of two.
 QuantisedMatrix random_codes(FormatId id, std::int64_t rows, std::int64_t k, unsigned seed, int low = 100,
                              int high = 140) {
   std::mt19937 generator(seed);
@@ -54,7 +55,6 @@ QuantisedMatrix random_codes(FormatId id, std::int64_t rows, std::int64_t k, uns
       do {
         codes[i] = static_cast<std::uint8_t>(generator());
       } while (bits == 8 && !is_integer(element) && (codes[i] & 0x7FU) > layout_of(element).max_code);
-      if (element == ElementType::int8 && codes[i] == 0x80) codes[i] = 0x81;
     }
   }
   for (std::uint8_t& scale : matrix.block_scale)
@@ -115,7 +115,7 @@ std::vector<FormatId> format_ids() {
 std::vector<FormatId> block_format_ids() {
   std::vector<FormatId> ids;
   for (const FormatInfo& info : formats())
-    if (info.block_scale == BlockScale::e8m0) ids.push_back(info.id);
+    if (info.block_scale != BlockScale::none) ids.push_back(info.id);
   return ids;
 }
 
@@ -182,12 +182,21 @@ TEST_P(EveryFormat, NotANumberSpreadsOverItsRowsAndColumnsWithCanonicalBits) {
   expect_reference_bits({.a = &a, .b = &b, .branch_a = &branch_a, .branch_b = &branch_b});
 }
 
+// All ones: a NaN in every type of scale.
+void set_nan_scale(QuantisedMatrix& matrix, std::int64_t row, std::int64_t block) {
+  const std::int64_t bytes = format(matrix.format).block_scale_bits / 8;
+  std::fill_n(matrix.block_scale.begin() + (row * matrix.blocks() + block) * bytes, bytes, std::uint8_t{0xFF});
+}
+
 TEST_P(EveryBlockFormat, NanScaleMeetsZeroElements) {
-  QuantisedMatrix a = random_operand(GetParam(), 7, 96, 16);
-  QuantisedMatrix b = empty_quantised(GetParam(), 40, 96);
-  a.block_scale[4] = kE8m0Nan;
-  b.block_scale[17] = kE8m0Nan;
+  QuantisedMatrix a = random_operand(GetParam(), 7, 300, 16);
+  QuantisedMatrix b = empty_quantised(GetParam(), 40, 300);
+  set_nan_scale(a, 4, 1);
+  set_nan_scale(b, 33, a.blocks() - 1);
+  EXPECT_EQ(bits_of(reference::output({.a = &a, .b = &b}, 4, 0)), kCanonicalNanBits);
+  EXPECT_EQ(bits_of(reference::output({.a = &a, .b = &b}, 0, 33)), kCanonicalNanBits);
   expect_reference_bits({.a = &a, .b = &b});
+  expect_reference_bits({.a = &b, .b = &a});
 }
 
 TEST_P(EveryBlockFormat, ExtremeBlockScalesMatchTheReference) {
@@ -202,9 +211,45 @@ TEST_P(EveryBlockFormat, ExtremeBlockScalesMatchTheReference) {
     const QuantisedMatrix a = random_codes(GetParam(), 9, 200, 17, range.a_low, range.a_high);
     const QuantisedMatrix b = random_codes(GetParam(), 37, 200, 18, range.b_low, range.b_high);
     expect_reference_bits({.a = &a, .b = &b});
+    if (!a.outer_scale.empty()) continue;
     const QuantisedMatrix branch_a = random_operand(FormatId::bf16, 9, 6, 19);
     const QuantisedMatrix branch_b = random_operand(FormatId::bf16, 37, 6, 20);
     expect_reference_bits({.a = &a, .b = &b, .branch_a = &branch_a, .branch_b = &branch_b, .join = Join::chain});
+  }
+}
+
+TEST_P(EveryFormat, AnyBytesOfScalesMatchTheReferenceWithEveryFormat) {
+  struct Range {
+    int a_low, a_high, b_low, b_high;
+  };
+  for (const FormatInfo& other : formats()) {
+    // Whatever type of scale a byte belongs to: zeros, negative ones, subnormals, NaN, both ends of the range.
+    for (const Range& range : {Range{0, 1, 100, 160}, Range{0, 0, 250, 254}, Range{130, 254, 0, 20},
+                               Range{0, 254, 0, 254}, Range{190, 195, 188, 194}, Range{124, 129, 126, 130}}) {
+      const QuantisedMatrix a = random_codes(GetParam(), 4, 200, 70, range.a_low, range.a_high);
+      const QuantisedMatrix b = random_codes(other.id, 34, 200, 71, range.b_low, range.b_high);
+      expect_reference_bits({.a = &a, .b = &b});
+    }
+  }
+}
+
+// A matrix of k = 33 whose padding is not zero.
+QuantisedMatrix random_codes_with_padding(FormatId id, std::int64_t rows, unsigned seed) {
+  QuantisedMatrix matrix = random_codes(id, rows, 33, seed);
+  const std::int64_t bits = format(id).element_bits;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::uint8_t* codes = matrix.codes.data() + row * matrix.row_bytes;
+    if (bits == 4) codes[16] = static_cast<std::uint8_t>((codes[16] & 0x0F) | 0x50);
+    std::fill(codes + tiles_of(33 * bits, 8), codes + matrix.row_bytes, std::uint8_t{0x55});
+  }
+  return matrix;
+}
+
+TEST_P(EveryFormat, CodesBeyondKAreNotRead) {
+  const QuantisedMatrix a = random_codes_with_padding(GetParam(), 3, 80);
+  for (const FormatInfo& other : formats()) {
+    const QuantisedMatrix b = random_codes_with_padding(other.id, 5, 81);
+    expect_reference_bits({.a = &a, .b = &b});
   }
 }
 
@@ -269,6 +314,9 @@ TEST(Engine, Int8SumsAtTheEdgeOfInt32AreExact) {
   std::fill_n(a.codes.begin() + a.row_bytes, kLongest, static_cast<std::uint8_t>(-127));
   std::ranges::fill(a.outer_scale, 1.0F);
   expect_reference_bits({.a = &a, .b = &a});
+  // Codes that no cast gives, whose sum leaves INT32.
+  std::ranges::fill(a.codes, std::uint8_t{0x80});
+  expect_reference_bits({.a = &a, .b = &a});
 }
 
 TEST(Engine, E4m3NanElementsSpreadLikeNanScales) {
@@ -282,7 +330,8 @@ TEST(Engine, E4m3NanElementsSpreadLikeNanScales) {
 }
 
 TEST(Engine, RegionsLargerThanAStripAndLongRowsMatchTheReference) {
-  for (const FormatId id : {FormatId::mxfp4, FormatId::fp8, FormatId::mxfp8, FormatId::int8, FormatId::bf16}) {
+  for (const FormatId id : {FormatId::mxfp4, FormatId::nvfp4, FormatId::hif4, FormatId::fp8, FormatId::mxfp8,
+                            FormatId::int8, FormatId::int4, FormatId::bf16}) {
     const QuantisedMatrix a = random_operand(id, 300, 40, 24);
     const QuantisedMatrix b = random_operand(id, 290, 40, 25);
     expect_reference_bits({.a = &a, .b = &b}, Kernel::automatic, {{3, 2, 290, 288}});

@@ -1,0 +1,585 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accumulators: names, sums by hand, an oracle in Boost integers, and the engine's bits against the reference's.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "models/numerics/element.h"
+#include "models/numerics/gemm.h"
+#include "tests/unit/numerics/exact.h"
+
+namespace oscsim::numerics {
+namespace {
+
+using Values = std::vector<double>;
+
+std::uint32_t bits_of(float value) {
+  return std::bit_cast<std::uint32_t>(value);
+}
+
+// One row with these elements, which the format holds exactly; scales are 1 (the zero byte of E8M0 is 2^-127).
+QuantisedMatrix row_of(FormatId id, const Values& values) {
+  const FormatInfo& info = format(id);
+  QuantisedMatrix row = empty_quantised(id, 1, static_cast<std::int64_t>(values.size()));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::uint32_t code = encode(layout_of(info.element), values[i], ElementRounding::nearest_even);
+    if (info.element_bits == 4)
+      row.codes[i / 2] = static_cast<std::uint8_t>(row.codes[i / 2] | code << i % 2 * 4);
+    else if (info.element_bits == 8)
+      row.codes[i] = static_cast<std::uint8_t>(code);
+    else
+      for (std::size_t byte = 0; byte < 2; ++byte)
+        row.codes[2 * i + byte] = static_cast<std::uint8_t>(code >> 8 * byte);
+  }
+  const std::uint32_t one =
+      info.block_scale == BlockScale::e4m3 ? encode(kE4m3, 1, ElementRounding::nearest_even) : std::uint32_t{kE8m0Bias};
+  std::ranges::fill(row.block_scale, static_cast<std::uint8_t>(one));
+  std::ranges::fill(row.outer_scale, 1.0F);
+  return row;
+}
+
+float engine_output(const GemmOperands& operands, Kernel kernel) {
+  float out = -1;
+  GemmEngine(operands, kernel).compute({0, 0, 1, 1}, {&out, 1, 1});
+  return out;
+}
+
+// The dot product of two rows, the same by the reference and by every kernel.
+float dot(std::string_view name, FormatId id, const Values& a_values, const Values& b_values) {
+  const QuantisedMatrix a = row_of(id, a_values);
+  const QuantisedMatrix b = row_of(id, b_values);
+  const GemmOperands operands{.a = &a, .b = &b, .accumulator = accumulator(name)};
+  const float expected = reference::output(operands, 0, 0);
+  for (const Kernel kernel : available_kernels())
+    EXPECT_EQ(bits_of(engine_output(operands, kernel)), bits_of(expected)) << name << " " << name_of(kernel);
+  return expected;
+}
+
+// The sum of the values themselves: FP16 or another format by one.
+float sum(std::string_view name, const Values& values, FormatId id = FormatId::bf16) {
+  return dot(name, id, values, Values(values.size(), 1.0));
+}
+
+std::string message_of(const std::string& text) {
+  try {
+    accumulator(text);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Accumulator, EveryPresetIsFoundByItsNameAndHasASource) {
+  for (const AccumulatorPreset& preset : accumulators()) {
+    EXPECT_EQ(accumulator(preset.name), preset.accumulator) << preset.name;
+    EXPECT_EQ(accumulator(text_of(preset.accumulator)), preset.accumulator) << preset.name;
+    EXPECT_FALSE(preset.source.empty()) << preset.name;
+    EXPECT_FALSE(preset.meaning.empty()) << preset.name;
+    EXPECT_EQ(preset.accumulator.wide.sub_block, 1) << preset.name;
+  }
+  EXPECT_EQ(accumulators().front().accumulator, Accumulator{});
+}
+
+TEST(Accumulator, ParametersAreReadAndWritten) {
+  const Accumulator read = accumulator("fused(25,16,rne)");
+  EXPECT_EQ(read.kind, AccumulatorKind::fused);
+  EXPECT_EQ(read.narrow, (Fusion{25, 16, FusedRounding::rne, 1}));
+  EXPECT_EQ(read.wide, read.narrow);
+  EXPECT_EQ(read.nan_bits, kCanonicalNanBits);
+  const Accumulator blocks = accumulator("fused(35, 4, rz, 16)");
+  EXPECT_EQ(blocks.narrow, (Fusion{35, 4, FusedRounding::rz, 16}));
+  EXPECT_EQ(blocks.wide, (Fusion{35, 4, FusedRounding::rz, 1}));
+  EXPECT_EQ(text_of(read), "fused(25,16,rne)");
+  EXPECT_EQ(text_of(blocks), "fused(35,4,rz,16)");
+}
+
+TEST(Accumulator, MistakesAreNamedWithWhatIsAllowed) {
+  EXPECT_THAT(message_of("hoper_fp8"), testing::AllOf(testing::StartsWith("unknown accumulator 'hoper_fp8'\n  allowed: "
+                                                                          "fp32_rne, exact, "),
+                                                      testing::EndsWith("; did you mean 'hopper_fp8'?")));
+  EXPECT_EQ(message_of("fused(25,16)"),
+            "accumulator 'fused(25,16)' has 2 parameters\n  allowed: fused(fraction bits, terms, rounding[, "
+            "sub-block])");
+  EXPECT_EQ(message_of("fused(25,16,rz"),
+            "accumulator 'fused(25,16,rz' does not end with ')'\n  allowed: "
+            "fused(fraction bits, terms, rounding[, sub-block])");
+  EXPECT_EQ(message_of("fused(49,16,rz)"), "accumulator 'fused(49,16,rz)': fraction bits '49'\n  allowed: 1 to 48");
+  EXPECT_EQ(message_of("fused(25,0x10,rz)"), "accumulator 'fused(25,0x10,rz)': terms '0x10'\n  allowed: 1 to 1024");
+  EXPECT_EQ(message_of("fused(25,16,rnee)"),
+            "accumulator 'fused(25,16,rnee)': rounding 'rnee'\n  allowed: rz, rne, rz_e8m13; did you mean 'rne'?");
+  EXPECT_EQ(message_of("fused(25,16,rz,12)"), "accumulator 'fused(25,16,rz,12)': sub-block 12 is not a power of two");
+}
+
+TEST(Accumulator, SubBlocksThatDoNotShareAScaleAreRefused) {
+  const auto check = [](FormatId id, std::string_view name) {
+    const QuantisedMatrix matrix = empty_quantised(id, 1, 64);
+    check_operands({.a = &matrix, .b = &matrix, .accumulator = accumulator(name)});
+  };
+  EXPECT_NO_THROW(check(FormatId::nvfp4, "blackwell_nvf4"));
+  EXPECT_NO_THROW(check(FormatId::mxfp4, "blackwell_mxf4"));
+  EXPECT_NO_THROW(check(FormatId::bf16, "blackwell_mxf4"));
+  EXPECT_NO_THROW(check(FormatId::amxfp4, "blackwell_mxf8"));
+  EXPECT_THROW(check(FormatId::nvfp4, "fused(35,4,rz,32)"), InputError);
+  EXPECT_THROW(check(FormatId::amxfp4, "blackwell_mxf4"), InputError);
+}
+
+// 1 and -2^-25: the second is lost at 24 fraction bits; at 25 it makes a tie, which RZ and RNE decide differently.
+TEST(Fused, TermsBelowTheFractionAreTruncated) {
+  EXPECT_EQ(sum("ampere_fp16", {1, -0x1p-25}), 1);
+  EXPECT_EQ(sum("hopper_fp16", {1, -0x1p-25}), 1 - 0x1p-24F);
+  EXPECT_EQ(sum("fused(25,16,rne)", {1, -0x1p-25}), 1);
+  EXPECT_EQ(sum("fused(26,16,rne)", {1, -0x1p-25, -0x1p-26}), 1 - 0x1p-24F);
+}
+
+TEST(Fused, TruncationIsTowardZeroForBothSigns) {
+  EXPECT_EQ(sum("fused(2,4,rz)", {1, 0.375}), 1.25F);
+  EXPECT_EQ(sum("fused(2,4,rz)", {-1, -0.375}), -1.25F);
+  EXPECT_EQ(sum("fused(2,4,rz)", {1, -0.375}), 0.75F);
+}
+
+TEST(Fused, TheSumOfAGroupIsExact) {
+  EXPECT_EQ(sum("turing_fp16", {0x1p24, 1, 1}), 0x1p24F + 2);  // one by one the ones are lost
+  EXPECT_EQ(sum("fused(24,1,rz)", {0x1p24, 1, 1}), 0x1p24F);
+  EXPECT_EQ(sum("fp32_rne", {0x1p24, 1, 1}), 0x1p24F);
+  EXPECT_EQ(sum("exact", {0x1p24, 1, 1}), 0x1p24F + 2);
+}
+
+TEST(Fused, ResultsAreRoundedTowardZeroOrToNearest) {
+  EXPECT_EQ(sum("fused(25,8,rz)", {0x1p24, 1, 1, 1}), 0x1p24F + 2);
+  EXPECT_EQ(sum("fused(25,8,rne)", {0x1p24, 1, 1, 1}), 0x1p24F + 4);
+  EXPECT_EQ(sum("fused(25,8,rz)", {-0x1p24, -1, -1, -1}), -0x1p24F - 2);
+  EXPECT_EQ(sum("fused(25,8,rz)", {-0x1p24, -1}), -0x1p24F);
+}
+
+TEST(Fused, LargeTermsThatCancelTakeSmallOnesWithThem) {
+  const Values values{0x1p30, -0x1p30, 0x1p-10};
+  EXPECT_EQ(sum("hopper_fp16", values), 0);
+  EXPECT_FALSE(std::signbit(sum("hopper_fp16", values)));
+  EXPECT_EQ(sum("fp32_rne", values), 0x1p-10F);
+  EXPECT_EQ(sum("exact", {0x1p-10, 0x1p100, 0x1p-100, -0x1p100}), 0x1p-10F);
+}
+
+TEST(Fused, OrderMattersBetweenGroupsAndNotInsideOne) {
+  const Values values{1, 0x1p-20, -0x1p-23, 0x1p-24, 0x1p-24, -0.5, 0x1p-22, 0x1p-25};
+  const float once = sum("ampere_fp16", values);
+  std::mt19937 generator(1);
+  for (int i = 0; i < 20; ++i) {
+    Values shuffled = values;
+    std::ranges::shuffle(shuffled, generator);
+    EXPECT_EQ(sum("ampere_fp16", shuffled), once);
+  }
+  // Halves of the last place of 2: two of them lift it together, and one by one they are lost. Volta's 23 bits lose
+  // them before they add up.
+  EXPECT_EQ(sum("ampere_fp16", {2, 0x1p-23, 0x1p-23}), 2 + 0x1p-22F);
+  EXPECT_EQ(sum("ampere_fp16", {2, 0x1p-23, 0, 0, 0, 0, 0, 0, 0x1p-23}), 2);
+  EXPECT_EQ(sum("volta_fp16", {2, 0x1p-23, 0x1p-23}), 2);
+}
+
+TEST(Fused, ProductsAreAlignedWithoutNormalisation) {
+  // 1.5 * 1.5 = 2.25 has exponent 0: its unit is 1/2, and the second term stays. With exponent 1 it would be lost.
+  EXPECT_EQ(dot("fused(1,2,rz)", FormatId::fp16, {1.5, 1}, {1.5, 0.5}), 2.5F);
+}
+
+TEST(Fused, SubnormalFactorsHaveTheLeastNormalExponent) {
+  // 2^-24 of FP16 aligns like 2^-14: 2^-16 is below the unit 2^-15.
+  EXPECT_EQ(dot("fused(1,2,rz)", FormatId::fp16, {0x1p-24, 0x1p-8}, {1, 0x1p-8}), 0);
+  EXPECT_EQ(dot("fused(2,2,rz)", FormatId::fp16, {0x1p-24, 0x1p-8}, {1, 0x1p-8}), 0x1p-16F);
+  // E4M3: 2^-9 aligns like 2^-6.
+  EXPECT_EQ(dot("fused(1,2,rz)", FormatId::fp8, {0x1p-9, 0x1p-4}, {1, 0x1p-4}), 0);
+}
+
+TEST(Fused, ZerosDoNotAlign) {
+  EXPECT_EQ(dot("fused(1,2,rz)", FormatId::fp16, {0, 0x1p-8}, {0x1p15, 0x1p-8}), 0x1p-16F);
+  EXPECT_EQ(bits_of(dot("hopper_fp16", FormatId::fp16, {-0.0, 0}, {1, -1})), 0U);
+}
+
+TEST(Fused, NothingIsAlignedBelowTheLeastNormalExponent) {
+  EXPECT_EQ(sum("fused(23,4,rz)", {0x1p-130, 0x1p-133}), 0x1p-130F + 0x1p-133F);
+  // Units of 2^-126 - 23: a product of 2^-150 is none.
+  EXPECT_EQ(dot("fused(23,4,rz)", FormatId::bf16, {0x1p-75, 0x1p-75}, {0x1p-75, 0x1p-75}), 0);
+  EXPECT_EQ(dot("fused(24,4,rz)", FormatId::bf16, {0x1p-75, 0x1p-75}, {0x1p-75, 0x1p-75}), 0x1p-149F);
+}
+
+TEST(Fused, OverflowIsInfiniteFrom2To128AndTheLargestNumberBelow) {
+  const double top = 0x1.FEp127;  // of BF16
+  EXPECT_EQ(sum("hopper_fp16", {top, top}), std::numeric_limits<float>::infinity());
+  // 2^128 - 2^102 when its last term is truncated.
+  const Values below{top, 0x1.FEp119, 0x1.FEp111, 0x1.FEp103};
+  EXPECT_EQ(sum("hopper_fp16", below), std::numeric_limits<float>::max());
+  EXPECT_EQ(sum("fused(25,16,rne)", below), std::numeric_limits<float>::infinity());
+}
+
+TEST(Fused, SpecialNumbersFollowIeee754WithTheNanOfTheHardware) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(sum("hopper_fp16", {1, infinity, 5}), std::numeric_limits<float>::infinity());
+  EXPECT_EQ(bits_of(sum("hopper_fp16", {infinity, -infinity})), 0x7FFFFFFFU);
+  EXPECT_EQ(bits_of(sum("hopper_fp16", {std::nan(""), 1})), 0x7FFFFFFFU);
+  EXPECT_EQ(bits_of(sum("fused(25,16,rz)", {std::nan(""), 1})), kCanonicalNanBits);
+  EXPECT_EQ(bits_of(sum("exact", {infinity, -infinity})), kCanonicalNanBits);
+  EXPECT_EQ(bits_of(sum("blackwell_fp8", {std::nan(""), 1}, FormatId::fp8)), 0x7FFFFFFFU);
+}
+
+TEST(Fused, HopperFp8KeepsThirteenBits) {
+  // 2^8 and 2^-5 or 2^-6: 13 and 14 bits below.
+  EXPECT_EQ(sum("hopper_fp8", {256, 0x1p-5}, FormatId::fp8), 256 + 0x1p-5F);
+  EXPECT_EQ(sum("hopper_fp8", {256, 0x1p-6}, FormatId::fp8), 256);
+  EXPECT_EQ(sum("blackwell_fp8", {256, 0x1p-6}, FormatId::fp8), 256 + 0x1p-6F);
+  // The result has 13 bits too: 2^9 + 2^-5 needs 14.
+  EXPECT_EQ(sum("hopper_fp8", {256, 256, 0x1p-5}, FormatId::fp8), 512);
+  EXPECT_EQ(sum("fused(13,32,rz)", {256, 256, 0x1p-5}, FormatId::fp8), 512 + 0x1p-5F);
+  // 16-bit operands run on the 16-bit path of the same core.
+  EXPECT_EQ(sum("hopper_fp8", {256, 0x1p-6}), 256 + 0x1p-6F);
+}
+
+TEST(Fused, HopperFp8GroupsOf32AndAdaGroupsOf16) {
+  Values values(32, 0);
+  values[0] = 256;
+  values[20] = -256;
+  values[31] = 0x1p-6;
+  EXPECT_EQ(sum("hopper_fp8", values, FormatId::fp8), 0);
+  values[15] = 0x1p-6;
+  values[31] = 0;
+  EXPECT_EQ(sum("ada_fp8", values, FormatId::fp8), 0);
+  values[15] = 0;
+  values[20] = 0;
+  values[15] = -256;
+  values[16] = 0x1p-6;
+  EXPECT_EQ(sum("ada_fp8", values, FormatId::fp8), 0x1p-6F);
+  EXPECT_EQ(sum("hopper_fp8", values, FormatId::fp8), 0);
+}
+
+TEST(Fused, BlackwellMxf4SumsSixteenExactlyAndAlignsByScales) {
+  // Blocks of 32 with scales 1 and 2^36: the second's two sub-blocks cancel. Its unit is 2^36 - 35 = 2.
+  Values a(64, 0);
+  a[32] = 6;
+  a[63] = -6;
+  Values ones(64, 1);
+  const auto result = [&](double first, std::string_view name) {
+    a[0] = first;
+    QuantisedMatrix x = row_of(FormatId::mxfp4, a);
+    const QuantisedMatrix y = row_of(FormatId::mxfp4, ones);
+    x.block_scale[1] = kE8m0Bias + 36;
+    return reference::output({.a = &x, .b = &y, .accumulator = accumulator(name)}, 0, 0);
+  };
+  EXPECT_EQ(result(3, "blackwell_mxf4"), 2);
+  EXPECT_EQ(result(1.5, "blackwell_mxf4"), 0);
+  EXPECT_EQ(result(1.5, "exact"), 1.5F);
+  // Products of 32 one by one are aligned with their own exponents: 6 and 2^36 make 2^38, whose unit is 2^13.
+  EXPECT_EQ(result(3, "fused(25,64,rz)"), 0);
+}
+
+TEST(Fused, BlackwellNvf4MultipliesTheSumBySignificandsOfScales) {
+  QuantisedMatrix x = row_of(FormatId::nvfp4_single, Values(32, 1.5));
+  const QuantisedMatrix y = row_of(FormatId::nvfp4_single, Values(32, 0.5));
+  x.block_scale[0] = static_cast<std::uint8_t>(encode(kE4m3, 1.625, ElementRounding::nearest_even));
+  x.block_scale[1] = static_cast<std::uint8_t>(encode(kE4m3, 0x1p-9, ElementRounding::nearest_even));
+  const GemmOperands operands{.a = &x, .b = &y, .accumulator = accumulator("blackwell_nvf4")};
+  EXPECT_EQ(reference::output(operands, 0, 0), 12 * 1.625F + 12 * 0x1p-9F);
+}
+
+TEST(Fused, ChainedBranchesContinueInTheAccumulator) {
+  const QuantisedMatrix a = row_of(FormatId::mxfp4, {4});
+  const QuantisedMatrix b = row_of(FormatId::mxfp4, {4});  // 2^4
+  const QuantisedMatrix branch_a = row_of(FormatId::bf16, {-0x1p-21, 0x1p-60});
+  const QuantisedMatrix branch_b = row_of(FormatId::bf16, {1, 1});
+  GemmOperands operands{.a = &a, .b = &b, .branch_a = &branch_a, .branch_b = &branch_b};
+  const auto output = [&](Join join, std::string_view name) {
+    operands.join = join;
+    operands.accumulator = accumulator(name);
+    return reference::output(operands, 0, 0);
+  };
+  EXPECT_EQ(output(Join::chain, "blackwell_mxf4"), 16 - 0x1p-20F);  // 25 bits, toward zero
+  EXPECT_EQ(output(Join::chain, "volta_fp16"), 16);                 // below 23 bits
+  EXPECT_EQ(output(Join::add, "volta_fp16"), 16);                   // a tie, in FP32
+  EXPECT_EQ(output(Join::chain, "fp32_rne"), 16);
+  EXPECT_EQ(output(Join::chain, "exact"), 16);
+}
+
+TEST(Fused, IntegersKeepTheirExactSum) {
+  const QuantisedMatrix a = [] {
+    QuantisedMatrix matrix = empty_quantised(FormatId::int8, 1, 3);
+    matrix.codes = {127, 127, 1};
+    std::ranges::fill(matrix.outer_scale, 1.0F);
+    return matrix;
+  }();
+  for (const AccumulatorPreset& preset : accumulators()) {
+    const GemmOperands operands{.a = &a, .b = &a, .accumulator = preset.accumulator};
+    EXPECT_EQ(reference::output(operands, 0, 0), 2 * 127 * 127 + 1) << preset.name;
+    EXPECT_EQ(engine_output(operands, Kernel::automatic), 2 * 127 * 127 + 1) << preset.name;
+  }
+}
+
+// Every code equally likely, finite ones; scales around 1.
+QuantisedMatrix random_codes(FormatId id, std::int64_t rows, std::int64_t k, unsigned seed, int spread) {
+  std::mt19937 generator(seed);
+  const FormatInfo& info = format(id);
+  QuantisedMatrix matrix = empty_quantised(id, rows, k);
+  const auto finite = [&](std::uint32_t code) {
+    return is_integer(info.element) ||
+           (code & layout_of(info.element).magnitude_mask()) <= layout_of(info.element).max_code;
+  };
+  for (std::size_t i = 0; i < matrix.codes.size(); ++i) {
+    do matrix.codes[i] = static_cast<std::uint8_t>(generator());
+    while (info.element_bits == 8 && !finite(matrix.codes[i]));
+    // 16 bits: exponents within `spread` of the middle, now and then a subnormal.
+    if (info.element_bits == 16 && i % 2 == 1) {
+      const FloatLayout& layout = layout_of(info.element);
+      const auto exponent =
+          static_cast<unsigned>(layout.bias + static_cast<int>(generator() % (2 * spread + 1)) - spread);
+      const auto field = generator() % 50 == 0 ? 0U : std::clamp(exponent, 0U, (1U << layout.exponent_bits) - 2);
+      const auto low = static_cast<unsigned>(matrix.codes[i - 1] | (matrix.codes[i] & 0x80U) << 8);
+      const unsigned code =
+          (low | (generator() & 0x3FFU)) & ~(((1U << layout.exponent_bits) - 1) << layout.mantissa_bits);
+      matrix.codes[i - 1] = static_cast<std::uint8_t>(code);
+      matrix.codes[i] = static_cast<std::uint8_t>((code | field << layout.mantissa_bits) >> 8);
+      matrix.codes[i - 1] = static_cast<std::uint8_t>((code | field << layout.mantissa_bits) & 0xFF);
+    }
+  }
+  const int scale_bytes = info.block_scale_bits / 8;
+  for (std::size_t i = 0; i < matrix.block_scale.size(); ++i) {
+    std::uint8_t& byte = matrix.block_scale[i];
+    byte = static_cast<std::uint8_t>(generator());
+    if (info.block_scale == BlockScale::e8m0)
+      byte = static_cast<std::uint8_t>(kE8m0Bias + static_cast<int>(generator() % (2 * spread + 1)) - spread);
+    else if (info.block_scale == BlockScale::e4m3)
+      byte = static_cast<std::uint8_t>(byte % 0x7F);
+    else if (info.block_scale == BlockScale::signed_e5m2)
+      byte = static_cast<std::uint8_t>(byte % 0x7C);
+    else if (info.block_scale == BlockScale::hif4 && i % scale_bytes == 0)
+      byte = static_cast<std::uint8_t>(std::min(byte, std::uint8_t{0xFE}));
+    else if (info.block_scale == BlockScale::bf16_zero && i % scale_bytes == 1)
+      byte = static_cast<std::uint8_t>(0x3F + static_cast<int>(generator() % 3));
+    else if (info.block_scale == BlockScale::bf16_zero && i % scale_bytes == 2)
+      byte %= 16;
+  }
+  // Padding has the code of zero.
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::uint8_t* codes = matrix.codes.data() + row * matrix.row_bytes;
+    const std::int64_t bits = k * info.element_bits;
+    if (bits % 8 != 0) codes[bits / 8] &= 0xF;
+    std::fill(codes + (bits + 7) / 8, codes + matrix.row_bytes, std::uint8_t{0});
+  }
+  for (float& scale : matrix.outer_scale) scale = std::ldexp(1.37F, static_cast<int>(generator() % 20) - 10);
+  return matrix;
+}
+
+// fused(F, n, rounding) of values without block scales, in Boost's integers: an oracle that shares nothing with the
+// reference but the decoded values.
+float oracle(const Fusion& fusion, const std::vector<float>& a, const std::vector<float>& b, int least) {
+  const auto exponent_of = [](float value, int at_least) { return std::max(std::ilogb(value), at_least); };
+  float acc = 0;
+  for (std::size_t first = 0; first < a.size(); first += static_cast<std::size_t>(fusion.terms)) {
+    const std::size_t last = std::min(a.size(), first + static_cast<std::size_t>(fusion.terms));
+    int largest = acc == 0 ? -126 : exponent_of(acc, -126);
+    for (std::size_t i = first; i < last; ++i)
+      if (a[i] != 0 && b[i] != 0) largest = std::max(largest, exponent_of(a[i], least) + exponent_of(b[i], least));
+    const exact::Integer unit = exact::Integer(1) << (exact::kFraction + largest - fusion.fraction_bits);
+    exact::Integer total = exact::of(static_cast<double>(acc)) / unit * unit;
+    for (std::size_t i = first; i < last; ++i)
+      total += exact::of(static_cast<double>(a[i]) * static_cast<double>(b[i])) / unit * unit;
+    if (fusion.rounding != FusedRounding::rne && total != 0) {
+      const int keep = fusion.rounding == FusedRounding::rz ? 23 : 13;
+      const exact::Integer magnitude = abs(total);
+      const int leading = std::max(static_cast<int>(msb(magnitude)), exact::kFraction - 126);
+      const exact::Integer step = exact::Integer(1) << (leading - keep);
+      const bool negative = total < 0;
+      total = total / step * step;
+      acc = total == 0 && negative ? -0.0F : exact::rounded(total);
+    } else {
+      acc = exact::rounded(total);
+    }
+  }
+  return acc;
+}
+
+TEST(Fused, RandomSumsMatchAnOracleInBoostIntegers) {
+  for (const FormatId id : {FormatId::bf16, FormatId::fp16, FormatId::fp8, FormatId::fp8_e5m2}) {
+    const int least = 1 - layout_of(format(id).element).bias;
+    for (const std::string_view name : {"volta_fp16", "ampere_fp16", "hopper_fp16", "hopper_fp8", "blackwell_fp8",
+                                        "fused(30,7,rne)", "fused(3,5,rz)", "fused(48,9,rz)"}) {
+      QuantisedMatrix a = random_codes(id, 6, 100, 5, 9);
+      QuantisedMatrix b = random_codes(id, 6, 100, 6, 9);
+      std::ranges::fill(a.outer_scale, 1.0F);
+      std::ranges::fill(b.outer_scale, 1.0F);
+      const Accumulator used = accumulator(name);
+      for (std::int64_t row = 0; row < 6; ++row) {
+        std::vector<float> x;
+        std::vector<float> y;
+        for (std::int64_t i = 0; i < 100; ++i) {
+          x.push_back(a.value(row, i));
+          y.push_back(b.value(row, i));
+        }
+        const float expected = oracle(used.fusion(format(id).element_bits == 16), x, y, least);
+        EXPECT_EQ(bits_of(reference::output({.a = &a, .b = &b, .accumulator = used}, row, row)), bits_of(expected))
+            << name_of(id) << " " << name << " " << row;
+      }
+    }
+  }
+}
+
+// The second half of each row: the first with the opposite sign, except that one element of it is zero.
+void cancel_halves(QuantisedMatrix& matrix, bool negate) {
+  const int bits = format(matrix.format).element_bits;
+  const std::size_t half = matrix.codes.size() / 2;
+  const std::size_t scales = matrix.block_scale.size() / 2;
+  for (std::size_t i = 0; i < half; ++i) {
+    const bool sign_byte = bits != 16 || i % 2 == 1;
+    const int sign = !negate || !sign_byte ? 0 : bits == 4 ? 0x88 : 0x80;
+    matrix.codes[half + i] = static_cast<std::uint8_t>(matrix.codes[i] ^ sign);
+  }
+  for (std::size_t i = 0; i < scales; ++i) matrix.block_scale[scales + i] = matrix.block_scale[i];
+  if (negate) std::fill_n(matrix.codes.begin() + static_cast<std::ptrdiff_t>(half) + 6, 2, std::uint8_t{0});
+}
+
+TEST(Exact, SumsThatCancelMatchBoostIntegers) {
+  unsigned seed = 50;
+  for (const FormatId id : {FormatId::bf16, FormatId::fp16, FormatId::mxfp8, FormatId::mxfp4}) {
+    for (const int spread : {4, 14, 40, 110}) {
+      QuantisedMatrix a = random_codes(id, 1, 128, ++seed, spread);
+      QuantisedMatrix b = random_codes(id, 1, 128, ++seed, spread);
+      for (const bool cancels : {false, true}) {
+        if (cancels) {
+          cancel_halves(a, true);
+          cancel_halves(b, false);
+        }
+        exact::Integer total = 0;
+        for (std::int64_t i = 0; i < 128; ++i)
+          total += exact::of(static_cast<double>(a.value(0, i)) * static_cast<double>(b.value(0, i)));
+        const GemmOperands operands{.a = &a, .b = &b, .accumulator = accumulator("exact")};
+        EXPECT_EQ(reference::output(operands, 0, 0), exact::rounded(total)) << name_of(id) << " " << spread;
+        EXPECT_EQ(engine_output(operands, Kernel::automatic), exact::rounded(total)) << name_of(id) << " " << spread;
+      }
+    }
+  }
+  EXPECT_EQ(sum("exact", {0x1p127, 0x1p-133, -0x1p127}), 0x1p-133F);
+  EXPECT_EQ(sum("exact", {1, 0x1p-24, 0x1p-120}), 1 + 0x1p-23F);  // above the tie by a distant bit
+  EXPECT_EQ(sum("exact", {1, 0x1p-24}), 1);
+}
+
+void expect_engine_matches(const GemmOperands& operands) {
+  const std::int64_t m = operands.a->rows;
+  const std::int64_t n = operands.b->rows;
+  std::vector<float> expected;
+  for (std::int64_t row = 0; row < m; ++row)
+    for (std::int64_t col = 0; col < n; ++col) expected.push_back(reference::output(operands, row, col));
+  for (const Kernel kernel : available_kernels()) {
+    std::vector<float> out(static_cast<std::size_t>(m * n), -1.0F);
+    GemmEngine(operands, kernel).compute({0, 0, m, n}, {out.data(), m, n});
+    int differences = 0;
+    for (std::size_t i = 0; i < out.size(); ++i)
+      if (bits_of(out[i]) != bits_of(expected[i]) && ++differences <= 2)
+        ADD_FAILURE() << text_of(operands.accumulator) << " " << name_of(operands.a->format) << " x "
+                      << name_of(operands.b->format) << " " << name_of(kernel) << " k = " << operands.a->k << " at "
+                      << i << ": " << std::hexfloat << out[i] << ", expected " << expected[i];
+    ASSERT_EQ(differences, 0);
+  }
+}
+
+bool fits(const GemmOperands& operands) {
+  try {
+    check_operands(operands);
+  } catch (const InputError&) {
+    return false;
+  }
+  return true;
+}
+
+TEST(AccumulatorEngine, EveryPresetAndFormatMatchesTheReference) {
+  unsigned seed = 100;
+  for (const FormatInfo& info : formats()) {
+    const QuantisedMatrix a = random_codes(info.id, 2, 150, ++seed, 6);
+    const QuantisedMatrix b = random_codes(info.id, 33, 150, ++seed, 6);
+    for (const AccumulatorPreset& preset : accumulators()) {
+      const GemmOperands operands{.a = &a, .b = &b, .accumulator = preset.accumulator};
+      if (fits(operands)) expect_engine_matches(operands);
+    }
+  }
+}
+
+TEST(AccumulatorEngine, EveryPairOfFormatsMatchesTheReference) {
+  unsigned seed = 300;
+  for (const FormatInfo& a_info : formats()) {
+    const QuantisedMatrix a = random_codes(a_info.id, 2, 77, ++seed, 5);
+    for (const FormatInfo& b_info : formats()) {
+      if (a_info.id == b_info.id) continue;
+      const QuantisedMatrix b = random_codes(b_info.id, 9, 77, ++seed, 5);
+      for (const std::string_view name :
+           {"exact", "hopper_fp8", "blackwell_mxf8", "blackwell_mxf4", "fused(7,3,rne)"}) {
+        const GemmOperands operands{.a = &a, .b = &b, .accumulator = accumulator(name)};
+        if (fits(operands)) expect_engine_matches(operands);
+      }
+    }
+  }
+}
+
+TEST(AccumulatorEngine, WideRangesAndOddGroupsMatchTheReference) {
+  unsigned seed = 500;
+  for (const FormatId id : {FormatId::mxfp4, FormatId::mxfp8, FormatId::mxfp8_e5m2, FormatId::bf16, FormatId::fp16}) {
+    for (const int spread : {0, 20, 60, 110}) {
+      const QuantisedMatrix a = random_codes(id, 1, 133, ++seed, spread);
+      const QuantisedMatrix b = random_codes(id, 33, 133, ++seed, spread);
+      for (const std::string_view name :
+           {"exact", "hopper_fp16", "blackwell_mxf4", "fused(1,1,rz)", "fused(13,200,rz_e8m13)", "fused(24,33,rne)",
+            "fused(48,1024,rz)", "fused(40,3,rne)", "fused(20,70,rz,2)", "fused(26,2,rne,8)"})
+        expect_engine_matches({.a = &a, .b = &b, .accumulator = accumulator(name)});
+    }
+  }
+}
+
+TEST(AccumulatorEngine, BranchesMatchTheReference) {
+  unsigned seed = 700;
+  for (const FormatId id : {FormatId::mxfp4, FormatId::nvfp4_single, FormatId::hif4, FormatId::mxfp8, FormatId::fp8}) {
+    const QuantisedMatrix a = random_codes(id, 1, 140, ++seed, 5);
+    const QuantisedMatrix b = random_codes(id, 33, 140, ++seed, 5);
+    for (const FormatId branch : {FormatId::bf16, FormatId::fp16}) {
+      const QuantisedMatrix branch_a = random_codes(branch, 1, 21, ++seed, 6);
+      const QuantisedMatrix branch_b = random_codes(branch, 33, 21, ++seed, 6);
+      for (const AccumulatorPreset& preset : accumulators())
+        for (const Join join : {Join::add, Join::chain}) {
+          const GemmOperands operands{&a, &b, &branch_a, &branch_b, join, preset.accumulator};
+          if (fits(operands)) expect_engine_matches(operands);
+        }
+    }
+  }
+}
+
+TEST(AccumulatorEngine, SpecialNumbersAndLargeRegionsMatchTheReference) {
+  QuantisedMatrix a = random_codes(FormatId::bf16, 5, 40, 900, 5);
+  QuantisedMatrix b = random_codes(FormatId::bf16, 40, 40, 901, 5);
+  const auto set = [](QuantisedMatrix& matrix, std::int64_t row, std::int64_t col, std::uint16_t code) {
+    matrix.codes[static_cast<std::size_t>(row * matrix.row_bytes + 2 * col)] = static_cast<std::uint8_t>(code);
+    matrix.codes[static_cast<std::size_t>(row * matrix.row_bytes + 2 * col + 1)] = static_cast<std::uint8_t>(code >> 8);
+  };
+  set(a, 1, 3, 0x7F80);
+  set(a, 2, 39, 0xFFC1);
+  set(b, 7, 3, 0xFF80);
+  set(b, 33, 20, 0x7F80);
+  QuantisedMatrix x = random_codes(FormatId::mxfp8, 5, 70, 902, 5);
+  QuantisedMatrix y = random_codes(FormatId::mxfp8, 40, 70, 903, 5);
+  x.block_scale[3] = kE8m0Nan;
+  y.codes[77] = 0x7F;
+  for (const std::string_view name : {"exact", "hopper_fp16", "fused(25,16,rne)", "blackwell_mxf4"}) {
+    expect_engine_matches({.a = &a, .b = &b, .accumulator = accumulator(name)});
+    expect_engine_matches({.a = &x, .b = &y, .accumulator = accumulator(name)});
+  }
+  const QuantisedMatrix tall = random_codes(FormatId::fp8, 300, 40, 904, 5);
+  const QuantisedMatrix wide = random_codes(FormatId::fp8, 290, 40, 905, 5);
+  const GemmOperands operands{.a = &tall, .b = &wide, .accumulator = accumulator("hopper_fp8")};
+  const GemmEngine engine(operands);
+  std::vector<float> out(std::size_t{300} * 290);
+  compute_all(engine, {out.data(), 300, 290});
+  for (std::int64_t row = 0; row < 300; row += 7)
+    for (std::int64_t col = row % 11; col < 290; col += 11)
+      ASSERT_EQ(bits_of(out[static_cast<std::size_t>(row * 290 + col)]),
+                bits_of(reference::output(operands, row, col)));
+}
+
+}  // namespace
+}  // namespace oscsim::numerics
