@@ -61,4 +61,14 @@ void require_writable(const std::vector<std::pair<std::string, std::string>>& ou
   }
 }
 
+void require_other_files(const std::vector<std::string>& inputs,
+                         const std::vector<std::pair<std::string, std::string>>& outputs) {
+  for (const auto& [option, output] : outputs)
+    for (const std::string& input : inputs) {
+      std::error_code error;
+      if (!output.empty() && fs::equivalent(input, output, error))
+        input_error("{} {}: is the input {}; nothing is written over what is read", option, output, input);
+    }
+}
+
 }  // namespace oscsim

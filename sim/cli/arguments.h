@@ -28,4 +28,8 @@ Enum choice_argument(const std::string& option, const std::string& text) {
 // an empty path is an option that was not given.
 void require_writable(const std::vector<std::pair<std::string, std::string>>& outputs);
 
+// InputError when an output, of the same pairs, is one of the files that are read, under whatever name.
+void require_other_files(const std::vector<std::string>& inputs,
+                         const std::vector<std::pair<std::string, std::string>>& outputs);
+
 }  // namespace oscsim

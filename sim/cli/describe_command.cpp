@@ -9,6 +9,7 @@
 
 #include "sim/cli/commands.h"
 #include "sim/cli/describe_text.h"
+#include "sim/cli/format_text.h"
 #include "sim/cli/standard_output.h"
 #include "sim/config/files.h"
 #include "sim/report/text_table.h"
@@ -84,7 +85,7 @@ Shown all_formats() {
 
 Shown format(const std::string& name) {
   const numerics::FormatInfo& info = numerics::format(name);
-  return {format_text(info), format_json(info)};
+  return {format_text(info, width()), format_json(info)};
 }
 
 // What a file says about itself; one that cannot be read says why.
@@ -154,7 +155,8 @@ void add_describe_command(CLI::App& app, Action& action) {
   command.add_option("name", arguments->name, "a file or a name; none: every parameter of the kind")
       ->type_name("FILE|NAME");
   command.add_flag("--json", arguments->json, "as JSON");
-  command.footer("Examples:\n  oscsim describe machine\n  oscsim describe machine ascend_950pr\n");
+  command.footer(
+      "Examples:\n  oscsim describe machine\n  oscsim describe machine ascend_950pr\n  oscsim describe format nvfp4\n");
   command.callback([arguments, &action] {
     action = [arguments]() -> int {
       const Shown shown = described(*arguments);

@@ -11,7 +11,6 @@ namespace oscsim {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Align = TextTable::Align;
 
 constexpr double kBytesOfBf16 = 2;
 
@@ -47,20 +46,6 @@ std::string value_text(const Json& value) {
   std::vector<std::string> items;
   for (const Json& item : value) items.push_back(value_text(item));
   return fmt::format("[{}]", joined(items));
-}
-
-std::string scale_text(const numerics::FormatInfo& format) {
-  std::vector<std::string> scales;
-  if (format.block_scale != numerics::BlockScale::none)
-    scales.push_back(fmt::format("{} bits for each block of {} elements", format.block_scale_bits, format.block));
-  if (format.outer_scale == numerics::OuterScale::row) scales.emplace_back("FP32 for each token or output channel");
-  if (format.outer_scale == numerics::OuterScale::tensor) scales.emplace_back("FP32 for the tensor");
-  return scales.empty() ? "none" : joined(scales);
-}
-
-std::string exact_sum_text(const numerics::FormatInfo& format) {
-  if (format.block == 0) return "all of k";
-  return format.block == 1 ? "one product" : fmt::format("{} products", format.block);
 }
 
 std::string phase_text(const TraceSummary& summary) {
@@ -109,35 +94,6 @@ std::string values_text(std::span<const config::DescribeRow> rows, const Json& v
     table.add({row.path, value_text(*value), row.meaning});
   }
   return fmt::format("{}\n\n{}", description, table.text(width));
-}
-
-std::string formats_text(std::span<const numerics::FormatInfo> formats, std::size_t width) {
-  TextTable table({{"format"}, {"bits", "", Align::right}, {"meaning [source]"}});
-  for (const numerics::FormatInfo& format : formats)
-    table.add({std::string(format.name), fmt::format("{}", format.element_bits),
-               fmt::format("{} [{}]", format.meaning, format.source)});
-  return table.text(width);
-}
-
-std::string format_text(const numerics::FormatInfo& format) {
-  return fmt::format(
-      "format {}\n"
-      "  meaning    {}\n"
-      "  element    {} bits\n"
-      "  scale      {}\n"
-      "  exact sum  {}, then one FP32 rounding\n"
-      "  source     {}\n",
-      format.name, format.meaning, format.element_bits, scale_text(format), exact_sum_text(format), format.source);
-}
-
-Json format_json(const numerics::FormatInfo& format) {
-  return {{"name", format.name},
-          {"element_bits", format.element_bits},
-          {"scale", scale_text(format)},
-          {"block_scale_bits", format.block_scale_bits},
-          {"exact_sum", exact_sum_text(format)},
-          {"meaning", format.meaning},
-          {"source", format.source}};
 }
 
 TraceSummary summary_of(const TraceDocument& document, const Trace& trace) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `oscsim describe` shows, as text and as JSON.
+// What `oscsim describe` shows of parameters and traces, as text and as JSON.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "models/numerics/format.h"
 #include "sim/config/describe.h"
 #include "sim/workload/trace.h"
 #include "sim/workload/trace_document.h"
@@ -23,10 +22,6 @@ nlohmann::ordered_json parameters_json(std::span<const config::DescribeRow> rows
 // Every value of a resolved configuration beside its meaning, below its description.
 std::string values_text(std::span<const config::DescribeRow> rows, const nlohmann::ordered_json& values,
                         std::size_t width);
-
-std::string formats_text(std::span<const numerics::FormatInfo> formats, std::size_t width);
-std::string format_text(const numerics::FormatInfo& format);
-nlohmann::ordered_json format_json(const numerics::FormatInfo& format);
 
 struct TraceSummary {
   std::string name{}, path{}, model{}, phase{};

@@ -22,6 +22,8 @@ int dispatch(int argc, char** argv) {
   Action action;
   add_run_command(app, action);
   add_trace_command(app, action);
+  add_quantize_command(app, action);
+  add_gemm_command(app, action);
   add_describe_command(app, action);
   refuse_empty_values(app);
   try {
@@ -35,7 +37,7 @@ int dispatch(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     throw InputError(usage_message(app, error));
   }
-  if (!action) input_error("no command\n  allowed: run, trace, describe; see: oscsim --help");
+  if (!action) input_error("no command\n  allowed: {}; see: oscsim --help", joined(command_names(app)));
   return action();
 }
 

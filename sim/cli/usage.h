@@ -4,8 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 namespace oscsim {
+
+// In the order of --help.
+std::vector<std::string> command_names(const CLI::App& app);
 
 // What is wrong, the nearest option or command, and where help is.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error);

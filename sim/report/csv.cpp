@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kSideColumns[] = {"name",           "formats",        "cycles",          "time_us",
                                              "bound",          "hbm_read_bytes", "hbm_write_bytes", "l2_read_bytes",
-                                             "l2_write_bytes", "sqnr_db",        "max_abs_error"};
+                                             "l2_write_bytes", "sqnr_db",        "max_abs_error",   "accuracy_rows"};
 
 class Line {
  public:
@@ -44,6 +44,7 @@ class Line {
     add(side->traffic.l2_write.count());
     side->accuracy ? add(side->accuracy->sqnr_db) : add("");
     side->accuracy ? add(side->accuracy->max_abs_error) : add("");
+    side->accuracy ? add(side->accuracy->rows) : add("");
   }
 
   std::string end() const { return text_ + '\n'; }

@@ -58,6 +58,7 @@ Json to_json(const SideResult& side) {
   json["energy_uj"] = nullptr;
   json["sqnr_db"] = side.accuracy ? finite(side.accuracy->sqnr_db) : Json();
   json["max_abs_error"] = side.accuracy ? finite(side.accuracy->max_abs_error) : Json();
+  json["accuracy_rows"] = side.accuracy ? Json(side.accuracy->rows) : Json();
   json["output_sha256"] = side.accuracy ? Json(side.accuracy->output_sha256) : Json();
   json["verification"] = side.verification ? to_json(*side.verification) : Json();
   return json;

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <numeric>
+#include <set>
 
 #include "sim/report/fold.h"
 #include "sim/report/text_table.h"
@@ -100,6 +102,24 @@ Rows report_rows(const RunResult& result) {
   return rows;
 }
 
+// Which rows of the outputs the SQNR is over, when it is not all of them.
+std::string sample_text(const RunResult& result) {
+  std::int64_t gemms = 0, sampled = 0, fewest = std::numeric_limits<std::int64_t>::max();
+  std::set<std::pair<std::int64_t, std::int64_t>> samples;  // rows compared, rows
+  for (const GemmResult& gemm : result.gemms) {
+    if (!gemm.scheme.accuracy) continue;
+    ++gemms;
+    const std::int64_t rows = gemm.scheme.accuracy->rows;
+    samples.emplace(rows, gemm.gemm.m);
+    if (rows == gemm.gemm.m) continue;
+    ++sampled;
+    fewest = std::min(fewest, rows);
+  }
+  if (sampled == 0) return "";
+  if (samples.size() == 1) return fmt::format("SQNR over {} of {} rows\n", fewest, samples.begin()->second);
+  return fmt::format("SQNR of {} of {} GEMMs over a sample of their rows, at least {}\n", sampled, gemms, fewest);
+}
+
 std::string work_table(const RunResult& result, const Rows& rows) {
   const std::string scheme = scheme_heading(result);
   const std::string baseline = baseline_heading(result);
@@ -144,10 +164,12 @@ std::string work_table(const RunResult& result, const Rows& rows) {
        speedup_text(result.scheme_total.time_us, result.baseline_total.time_us)});
 
   const bool is_folded = rows.gemms.size() < result.gemms.size() || rows.shared.size() < result.shared.size();
-  return table.text() + (is_folded ? fmt::format("{} GEMMs in {} rows: * stands for layers and experts; times are "
-                                                 "sums over the count, SQNR is the lowest\n",
-                                                 result.gemms.size(), rows.gemms.size())
-                                   : "");
+  return table.text() +
+         (is_folded ? fmt::format("{} GEMMs in {} rows: * stands for layers and experts; times are "
+                                  "sums over the count, SQNR is the lowest\n",
+                                  result.gemms.size(), rows.gemms.size())
+                    : "") +
+         sample_text(result);
 }
 
 // Sums by part, in the order of first appearance on either side.

@@ -3,9 +3,7 @@
 
 #include <tbb/task_group.h>
 
-#include <cstring>
-
-#include "sim/run/accuracy.h"
+#include "sim/run/row_sample.h"
 
 namespace oscsim {
 namespace {
@@ -25,13 +23,6 @@ std::string format_text(const GemmPlan& plan) {
   for (const MatmulPass& pass : plan.passes)
     text += fmt::format("{}{}{}", text.empty() ? "" : " + ", name_of(pass.format), pass.branch ? " branch" : "");
   return text;
-}
-
-Matrix rows_of(MatrixView x, const std::vector<std::int64_t>& rows) {
-  Matrix chosen(x.dtype(), static_cast<std::int64_t>(rows.size()), x.cols());
-  const std::size_t bytes = static_cast<std::size_t>(x.cols()) * numerics::size_of(x.dtype());
-  for (std::size_t i = 0; i < rows.size(); ++i) std::memcpy(chosen.data() + i * bytes, x.row_data(rows[i]), bytes);
-  return chosen;
 }
 
 QuantisedMatrix rows_of(const QuantisedMatrix& whole, const std::vector<std::int64_t>& rows) {
@@ -136,9 +127,8 @@ void Replay::shared_work(const Gemm& gemm, Input& input, RunResult& result) {
   if (shared.scheme || shared.baseline) result.shared.push_back(std::move(shared));
 }
 
-SideResult Replay::computed(const NamedScheme& scheme, const Gemm& gemm, Input& input, const MatrixView& x,
-                            const Tensor& weight, const Matrix& exact, const std::vector<std::int64_t>& rows,
-                            Matrix& output) {
+SideResult Replay::computed(const NamedScheme& scheme, const Gemm& gemm, Input& input, const Tensor& weight,
+                            const ExactRows& exact, const std::vector<std::int64_t>& rows, Matrix& output) {
   const GemmPlan plan = plan_of(scheme, gemm);
   const ChannelTable* channels = table(gemm, plan, input);
   auto prepared = input.prepared.find(treatment_key(plan));
@@ -148,7 +138,7 @@ SideResult Replay::computed(const NamedScheme& scheme, const Gemm& gemm, Input& 
   std::optional<PreparedOperand> part;
   if (!rows.empty()) part = rows_of(prepared->second, rows);
   const PreparedOperand& activation = part ? *part : prepared->second;
-  ensure(activation.main.rows == x.rows(), "{} prepared rows for {}", activation.main.rows, x.rows());
+  ensure(activation.main.rows == gemm.m, "{} prepared rows for {}", activation.main.rows, gemm.m);
 
   std::optional<PreparedOperand> prepared_weight = prepare_weight(plan, weight.view, channels);
   const numerics::GemmEngine engine(operands_of(plan, activation, *prepared_weight), options_.kernel);
@@ -186,30 +176,45 @@ Verification Replay::verify(const GemmPlan& plan, const Gemm& gemm, Input& input
   return verification;
 }
 
+void Replay::both_computed(const Gemm& gemm, Input& input, RunResult& result, const OutputSink& sink) {
+  std::vector<std::int64_t> rows;
+  if (gemm.m < gemm.input_rows) rows = dispatched_rows(options_.seed, gemm.name, gemm.input_rows, gemm.m);
+  const Tensor weight = inputs_.tensors->weight(gemm.weight, gemm.n, gemm.k);
+  const ExactRows exact = this->exact(gemm, tensor(gemm, input).view, weight.view, rows);
+  const std::size_t index = result.gemms.size() - 1;
+  for (const auto& [scheme, side] :
+       {std::pair(&inputs_.baseline, &GemmResult::baseline), std::pair(&inputs_.scheme, &GemmResult::scheme)}) {
+    Matrix output;
+    result.gemms[index].*side = computed(*scheme, gemm, input, weight, exact, rows, output);
+    if (sink && side == &GemmResult::scheme) sink(gemm, output);
+    hash_.finish(result);
+    hash_.start(std::move(output), {index, side});
+  }
+}
+
+ExactRows Replay::exact(const Gemm& gemm, MatrixView x, MatrixView weight,
+                        const std::vector<std::int64_t>& dispatched) const {
+  std::vector<std::int64_t> rows = compared_rows(options_.seed, gemm.name, gemm.m, gemm.n * gemm.k, kLeastAccuracyRows);
+  if (dispatched.empty()) return exact_rows(x, weight, std::move(rows), options_.kernel);
+  return exact_rows(rows_of(x, dispatched).view(), weight, std::move(rows), options_.kernel);
+}
+
 void Replay::gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink) {
   Input& input = waiting_.at(gemm.input);
   shared_work(gemm, input, result);
-  GemmResult row;
+  GemmResult& row = result.gemms.emplace_back();
   row.gemm = gemm;
   if (options_.timing_only) {
     row.scheme = timed(inputs_.scheme, gemm, {});
     row.baseline = timed(inputs_.baseline, gemm, {});
   } else {
-    std::vector<std::int64_t> rows;
-    if (gemm.m < gemm.input_rows) rows = dispatched_rows(options_.seed, gemm.name, gemm.input_rows, gemm.m);
-    const Tensor& whole = tensor(gemm, input);
-    const Matrix chosen = rows.empty() ? Matrix() : rows_of(whole.view, rows);
-    const MatrixView x = rows.empty() ? whole.view : chosen.view();
-    const Tensor weight = inputs_.tensors->weight(gemm.weight, gemm.n, gemm.k);
-    Matrix exact(numerics::Dtype::fp32, gemm.m, gemm.n);
-    numerics::compute_all(numerics::Fp32Product(x, weight.view, options_.kernel), view_of(exact));
-    Matrix output;
-    row.baseline = computed(inputs_.baseline, gemm, input, x, weight, exact, rows, output);
-    row.scheme = computed(inputs_.scheme, gemm, input, x, weight, exact, rows, output);
-    if (sink) sink(gemm, output);
+    both_computed(gemm, input, result, sink);
   }
-  result.gemms.push_back(std::move(row));
   if (--input.readers == 0) waiting_.erase(gemm.input);
+}
+
+void Replay::finish(RunResult& result) {
+  hash_.finish(result);
 }
 
 }  // namespace oscsim

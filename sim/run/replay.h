@@ -7,7 +7,9 @@
 #include <memory>
 
 #include "models/schemes/operands.h"
+#include "sim/run/accuracy.h"
 #include "sim/run/inputs.h"
+#include "sim/run/output_hash.h"
 #include "sim/run/timing.h"
 #include "sim/run/verify.h"
 
@@ -21,6 +23,8 @@ class Replay {
   Replay(const RunOptions& options, const RunInputs& inputs);
 
   void gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink);
+  // Completes the result after the last GEMM.
+  void finish(RunResult& result);
 
  private:
   // An activation while GEMMs that read it are still to come.
@@ -37,9 +41,13 @@ class Replay {
   void shared_work(const Gemm& gemm, Input& input, RunResult& result);
   GemmPlan plan_of(const NamedScheme& scheme, const Gemm& gemm) const;
   SideResult timed(const NamedScheme& scheme, const Gemm& gemm, const units::TileObserver& on_output);
-  SideResult computed(const NamedScheme& scheme, const Gemm& gemm, Input& input, const numerics::MatrixView& x,
-                      const Tensor& weight, const numerics::Matrix& exact, const std::vector<std::int64_t>& rows,
-                      numerics::Matrix& output);
+  // Fills in both sides of the result's last GEMM.
+  void both_computed(const Gemm& gemm, Input& input, RunResult& result, const OutputSink& sink);
+  // `dispatched`: the rows of X [input_rows, k] that the GEMM reads; empty: all.
+  ExactRows exact(const Gemm& gemm, numerics::MatrixView x, numerics::MatrixView weight,
+                  const std::vector<std::int64_t>& dispatched) const;
+  SideResult computed(const NamedScheme& scheme, const Gemm& gemm, Input& input, const Tensor& weight,
+                      const ExactRows& exact, const std::vector<std::int64_t>& rows, numerics::Matrix& output);
   Verification verify(const GemmPlan& plan, const Gemm& gemm, Input& input, numerics::MatrixView weight,
                       const std::vector<std::int64_t>& rows, const PreparedOperand& activation,
                       const PreparedOperand& prepared_weight, const numerics::Matrix& output);
@@ -48,6 +56,7 @@ class Replay {
   const RunInputs& inputs_;
   TimingModel timing_;
   std::map<std::string, Input> waiting_;
+  OutputHash hash_;
 };
 
 }  // namespace oscsim

@@ -23,7 +23,8 @@ using CycleList = std::vector<std::pair<std::string, Cycles>>;
 struct Accuracy {
   double sqnr_db = 0;  // infinite when there is no error; NaN when an output is NaN
   double max_abs_error = 0;
-  std::string output_sha256;  // of the little-endian FP32 output, row-major
+  std::string output_sha256;  // of the whole little-endian FP32 output, row-major
+  std::int64_t rows = 0;      // of the output that sqnr_db and max_abs_error are over
 };
 
 // Recomputation by the scalar reference.

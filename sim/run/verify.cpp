@@ -10,7 +10,7 @@
 #include <mutex>
 #include <numeric>
 
-#include "sim/workload/tensors.h"
+#include "sim/run/row_sample.h"
 
 namespace oscsim {
 namespace {
@@ -74,10 +74,8 @@ void verify_operand(const PreparedOperand& fast, const PreparedOperand& referenc
 
 void verify_outputs(const numerics::GemmOperands& operands, const numerics::Matrix& output, std::uint64_t seed,
                     const std::string& name, Verification& verification) {
-  const std::int64_t per_row = macs_per_row(operands);
-  const std::int64_t count =
-      std::clamp<std::int64_t>(kVerifiedMacs / std::max<std::int64_t>(1, per_row), 1, output.rows());
-  const std::vector<std::int64_t> rows = dispatched_rows(seed, name + " verify", output.rows(), count);
+  const std::vector<std::int64_t> rows = compared_rows(seed, name, output.rows(), macs_per_row(operands));
+  const std::int64_t count = std::ssize(rows);
   verification.rows = count;
   verification.outputs = output.rows() * output.cols();
   verification.compared = count * output.cols();

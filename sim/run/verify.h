@@ -7,9 +7,6 @@
 
 namespace oscsim {
 
-// Up to this many multiply-accumulates every output is recomputed; beyond, complete rows of that many in all.
-inline constexpr std::int64_t kVerifiedMacs = 1'000'000'000;
-
 // reference::quantise over blocks of rows in parallel.
 numerics::QuantisedMatrix reference_cast(numerics::FormatId format, numerics::MatrixView matrix,
                                          const numerics::CastOptions& options);
@@ -18,7 +15,7 @@ numerics::QuantisedMatrix reference_cast(numerics::FormatId format, numerics::Ma
 void verify_operand(const PreparedOperand& fast, const PreparedOperand& reference, const char* which,
                     Verification& verification);
 
-// Recomputes outputs from the operands; rows are drawn from `seed` and the GEMM's name when there are too many.
+// Recomputes outputs from the operands: those of compared_rows (row_sample.h) for the GEMM's name.
 void verify_outputs(const numerics::GemmOperands& operands, const numerics::Matrix& output, std::uint64_t seed,
                     const std::string& name, Verification& verification);
 

@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tensors of a run out of safetensors files.
-#include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <map>
 #include <mutex>
 #include <set>
 
 #include "models/base/error.h"
-#include "sim/workload/safetensors.h"
+#include "sim/workload/matrix_file.h"
 #include "sim/workload/sha256.h"
 #include "sim/workload/tensors.h"
 
 namespace oscsim {
 namespace {
-
-using numerics::Dtype;
-using numerics::Matrix;
-using numerics::MatrixView;
-
-constexpr std::pair<std::string_view, Dtype> kMatrixDtypes[] = {
-    {"BF16", Dtype::bf16}, {"F16", Dtype::fp16}, {"F32", Dtype::fp32}};
 
 class SafetensorsTensors : public TensorSource {
  public:
@@ -72,49 +62,32 @@ class SafetensorsTensors : public TensorSource {
     input_error("{}: no tensor '{}'{}", joined(file_names()), name, did_you_mean(name, names));
   }
 
-  // The tensor of that shape and the type of its elements.
-  std::pair<const Located&, Dtype> located(const std::string& name, std::int64_t rows, std::int64_t cols) const {
+  const Located& located(const std::string& name, std::int64_t rows, std::int64_t cols) const {
     const Located& place = find(name);
     const auto& [file, entry] = place;
     const std::vector<std::int64_t> expected = {rows, cols};
     if (entry->shape != expected)
       input_error("{}: tensor '{}' has shape {}, expected {}", file->path(), name, shape_text(entry->shape),
                   shape_text(expected));
-    const auto dtype = std::ranges::find(kMatrixDtypes, std::string_view(entry->dtype->name),
-                                         &std::pair<std::string_view, Dtype>::first);
-    if (dtype == std::end(kMatrixDtypes))
+    if (!matrix_dtype(*entry->dtype))
       input_error("{}: tensor '{}' has dtype {}; allowed: BF16, F16, F32", file->path(), name, entry->dtype->name);
-    return {place, dtype->second};
+    return place;
   }
 
   Tensor load(const std::string& name, std::int64_t rows, std::int64_t cols) const {
-    const auto [place, dtype] = located(name, rows, cols);
-    const auto& [file, entry] = place;
-    const std::span<const std::byte> bytes = file->bytes(*entry);
-    Tensor tensor;
-    if (reinterpret_cast<std::uintptr_t>(bytes.data()) % size_of(dtype) == 0) {
-      tensor = {MatrixView(bytes.data(), dtype, rows, cols), file};
-    } else {  // the format aligns nothing; kernels want aligned elements
-      const auto copy = std::make_shared<Matrix>(dtype, rows, cols);
-      std::memcpy(copy->data(), bytes.data(), bytes.size());
-      tensor = {copy->view(), copy};
-    }
+    const auto& [file, entry] = located(name, rows, cols);
+    const Tensor tensor = tensor_in(file, *entry);
     if (!options_.allow_nonfinite) check_finite(name, file->path(), tensor.view);
     return tensor;
   }
 
   // Once for each tensor: it reads every byte.
-  void check_finite(const std::string& name, const std::string& path, MatrixView view) const {
+  void check_finite(const std::string& name, const std::string& path, numerics::MatrixView view) const {
     {
       const std::lock_guard lock(mutex_);
       if (finite_.contains(name)) return;
     }
-    if (const auto bad = numerics::find_nonfinite(view))
-      input_error("{}: tensor '{}' has {} at [{}, {}]; --allow-nonfinite goes on and propagates NaN", path, name,
-                  std::isnan(bad->value) ? "NaN"
-                  : bad->value > 0       ? "Inf"
-                                         : "-Inf",
-                  bad->row, bad->col);
+    require_finite(fmt::format("{}: tensor '{}'", path, name), view);
     const std::lock_guard lock(mutex_);
     finite_.insert(name);
   }

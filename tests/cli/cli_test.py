@@ -22,8 +22,12 @@ MACHINES = ", ".join(sorted(name[:-5] for name in os.listdir(f"{ROOT}/configs/ma
 # (arguments, message): exit status 2, nothing on standard output, exactly this text on standard error.
 # `folder` is an empty folder in the working directory.
 WRONG_COMMAND_LINES = [
-    ("", "no command\n  allowed: run, trace, describe; see: oscsim --help"),
-    ("rum", "unknown command 'rum'\n  allowed: run, trace, describe; did you mean 'run'?\n  see: oscsim --help"),
+    ("", "no command\n  allowed: run, trace, quantize, gemm, describe; see: oscsim --help"),
+    (
+        "rum",
+        "unknown command 'rum'\n  allowed: run, trace, quantize, gemm, describe; did you mean 'run'?\n"
+        "  see: oscsim --help",
+    ),
     ("--versoin", "unknown option '--versoin'; did you mean '--version'?\n  see: oscsim --help"),
     ("run --jsn x", "unknown option '--jsn'; did you mean '--json'?\n  see: oscsim run --help"),
     ("run --threds=2", "unknown option '--threds'; did you mean '--threads'?\n  see: oscsim run --help"),
@@ -194,7 +198,7 @@ class HelpTest(ProgramTest):
         )
 
     def test_every_help_ends_with_an_example(self):
-        for command in ([], ["run"], ["trace"], ["describe"]):
+        for command in ([], ["run"], ["trace"], ["quantize"], ["gemm"], ["describe"]):
             with self.subTest(command):
                 text = self.check_done([*command, "--help"])
                 self.assertRegex(text, rf"\nExamples?:\n(  oscsim {' '.join(command)}.*\n)+$")
@@ -323,6 +327,45 @@ class DescribeTest(ProgramTest):
         self.assertIn("mxfp4", names)
         for name in names:
             self.assertRegex(self.check_done(["describe", "format", name]), rf"^format {name}\n")
+
+    def test_layout_and_range_of_formats(self):
+        def described(name):
+            return json.loads(self.check_done(["describe", "format", name, "--json"]))
+
+        self.assertEqual(described("mxfp4")["magnitudes"], [0, 0.5, 1, 1.5, 2, 3, 4, 6])
+        self.assertEqual(described("hif4")["magnitudes"], [i / 4 for i in range(8)])
+        self.assertEqual(described("int4")["magnitudes"], list(range(8)))
+        self.assertEqual(described("int4_asym")["magnitudes"], list(range(16)))
+        ranges = {
+            "mxfp8": (448, 2**-6, 2**-9, "NaN 0x7f, each with either sign"),
+            "mxfp8_e5m2": (57344, 2**-14, 2**-16, "Inf 0x7c, NaN 0x7d-0x7f, each with either sign"),
+            "bf16": ((2 - 2**-7) * 2.0**127, 2**-126, 2**-133, "Inf 0x7f80, NaN 0x7f81-0x7fff, each with either sign"),
+            "fp16": (65504, 2**-14, 2**-24, "Inf 0x7c00, NaN 0x7c01-0x7fff, each with either sign"),
+            "int8": (127, None, 1, "none"),
+            "mxint8": (127 / 64, None, 1 / 64, "none"),
+        }
+        for name, expected in ranges.items():
+            found = described(name)
+            fields = ("largest", "smallest_normal", "smallest", "special")
+            self.assertEqual(tuple(found[field] for field in fields), expected, name)
+        sizes = {"mxfp4": 0.53125, "mxfp8": 1.03125, "nvfp4": 0.5625, "hif4": 0.5625, "amxfp4": 0.5625, "bf16": 2}
+        for name, size in sizes.items():
+            self.assertEqual(described(name)["bytes_per_element"], size)
+        self.assertEqual(
+            self.check_done(["describe", "format", "mxfp4"]),
+            "format mxfp4\n"
+            "  meaning      E2M1, one E8M0 scale for 32 elements\n"
+            "  element      E2M1: sign bit 3, exponent bits 2-1, mantissa bit 0; bias 1\n"
+            "  magnitudes   0 0.5 1 1.5 2 3 4 6\n"
+            "  Inf, NaN     none\n"
+            "  block        32 elements along k, 8 bits of metadata\n"
+            "  block scale  E8M0: a byte with an exponent, bias 127; 2^-127 to 2^127, NaN 0xff\n"
+            "  outer scale  none\n"
+            "  storage      0.53125 bytes for each element\n"
+            "  product      blocks of 32 summed exactly and scaled exactly, one FP32 rounding (to nearest even) "
+            "for each block\n"
+            "  source       OCP Microscaling Formats (MX) v1.0\n",
+        )
 
     def test_traces(self):
         # From the published shape of Qwen3-8B.

@@ -26,17 +26,18 @@ TEST(Csv, HasOneLineForEachGemmAndSharedWork) {
             "kind,name,position,m,n,k,repeat,speedup,"
             "scheme_name,scheme_formats,scheme_cycles,scheme_time_us,scheme_bound,scheme_hbm_read_bytes,"
             "scheme_hbm_write_bytes,scheme_l2_read_bytes,scheme_l2_write_bytes,scheme_sqnr_db,scheme_max_abs_error,"
+            "scheme_accuracy_rows,"
             "baseline_name,baseline_formats,baseline_cycles,baseline_time_us,baseline_bound,baseline_hbm_read_bytes,"
             "baseline_hbm_write_bytes,baseline_l2_read_bytes,baseline_l2_write_bytes,baseline_sqnr_db,"
-            "baseline_max_abs_error");
+            "baseline_max_abs_error,baseline_accuracy_rows");
   EXPECT_EQ(found[1],
             "gemm,layers.0.q_proj,attn_in,16,64,32,1,2,"
-            "osc,mxfp4 + bf16 branch,1000,1,tensor,3000000,1000000,500000,0,,,"
-            "w8a8,fp8,2000,2,tensor,3000000,1000000,500000,0,,");
+            "osc,mxfp4 + bf16 branch,1000,1,tensor,3000000,1000000,500000,0,,,,"
+            "w8a8,fp8,2000,2,tensor,3000000,1000000,500000,0,,,");
   EXPECT_EQ(found[3],
             "shared,layers.0.attn_in,attn_in,16,,32,1,,"
-            "osc,\"gather, mxfp4\",1000,1,gather,3000000,1000000,500000,0,,,"
-            ",,,,,,,,,,");
+            "osc,\"gather, mxfp4\",1000,1,gather,3000000,1000000,500000,0,,,,"
+            ",,,,,,,,,,,");
 }
 
 TEST(Csv, QuotesCommasQuotesAndLineBreaks) {
@@ -47,12 +48,12 @@ TEST(Csv, QuotesCommasQuotesAndLineBreaks) {
 
 TEST(Csv, InfinityAndNanAreWords) {
   RunResult result = sample_result();
-  result.gemms[0].scheme.accuracy = Accuracy{std::numeric_limits<double>::infinity(), 0, ""};
+  result.gemms[0].scheme.accuracy = Accuracy{std::numeric_limits<double>::infinity(), 0, "", 16};
   result.gemms[0].baseline.accuracy =
-      Accuracy{std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN(), ""};
+      Accuracy{std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN(), "", 8};
   const std::string line = lines(result_csv(result))[1];
-  EXPECT_NE(line.find(",inf,0,w8a8"), std::string::npos) << line;
-  EXPECT_TRUE(line.ends_with(",nan,nan")) << line;
+  EXPECT_NE(line.find(",inf,0,16,w8a8"), std::string::npos) << line;
+  EXPECT_TRUE(line.ends_with(",nan,nan,8")) << line;
 }
 
 TEST(Csv, EveryLineHasAsManyFieldsAsTheHeading) {

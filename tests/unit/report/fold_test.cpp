@@ -76,7 +76,7 @@ TEST(Fold, RepeatsCountInTimesAndInTheCount) {
 
 TEST(Fold, SqnrIsTheLowestAndNanWins) {
   RunResult result = layered(21);
-  for (GemmResult& gemm : result.gemms) gemm.scheme.accuracy = Accuracy{30, 0.1, ""};
+  for (GemmResult& gemm : result.gemms) gemm.scheme.accuracy = Accuracy{30, 0.1, "", 16};
   result.gemms[2].scheme.accuracy->sqnr_db = 20;
   EXPECT_DOUBLE_EQ(*gemm_rows(result)[0].scheme_sqnr_db, 20);
   result.gemms[4].scheme.accuracy->sqnr_db = std::numeric_limits<double>::quiet_NaN();

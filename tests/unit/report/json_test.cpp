@@ -25,10 +25,10 @@ TEST(ResultJson, HasTheKeysOfSchemaOneInOrder) {
   EXPECT_EQ(json["provenance"]["version"], "0.1.0");
   EXPECT_EQ(keys(json["gemms"][0]),
             (std::vector<std::string>{"name", "position", "m", "n", "k", "repeat", "scheme", "baseline", "speedup"}));
-  EXPECT_EQ(
-      keys(json["gemms"][0]["scheme"]),
-      (std::vector<std::string>{"name", "formats", "cycles", "time_us", "bound", "cycle_stack", "busy_cycles", "bytes",
-                                "tile", "energy_uj", "sqnr_db", "max_abs_error", "output_sha256", "verification"}));
+  EXPECT_EQ(keys(json["gemms"][0]["scheme"]),
+            (std::vector<std::string>{"name", "formats", "cycles", "time_us", "bound", "cycle_stack", "busy_cycles",
+                                      "bytes", "tile", "energy_uj", "sqnr_db", "max_abs_error", "accuracy_rows",
+                                      "output_sha256", "verification"}));
   EXPECT_EQ(keys(json["shared"][0]),
             (std::vector<std::string>{"input", "position", "m", "k", "repeat", "scheme", "baseline"}));
 }
@@ -53,7 +53,8 @@ TEST(ResultJson, KeepsTheNumbers) {
 
 TEST(ResultJson, WhatIsNotThereIsNull) {
   const Json json = Json::parse(result_json(sample_result()));
-  for (const char* key : {"tile", "energy_uj", "sqnr_db", "max_abs_error", "output_sha256", "verification"})
+  for (const char* key :
+       {"tile", "energy_uj", "sqnr_db", "max_abs_error", "accuracy_rows", "output_sha256", "verification"})
     EXPECT_TRUE(json["gemms"][0]["scheme"][key].is_null()) << key;
   EXPECT_TRUE(json["total"]["scheme"]["energy_uj"].is_null());
 }
@@ -71,7 +72,7 @@ TEST(ResultJson, NonFiniteNumbersAreNull) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   RunResult result = sample_result();
-  result.gemms[0].scheme.accuracy = Accuracy{kInfinity, 0, "aa"};
+  result.gemms[0].scheme.accuracy = Accuracy{kInfinity, 0, "aa", 9};
   result.gemms[0].baseline.accuracy = Accuracy{kNan, kNan, "bb"};
   result.gemms[1].scheme.time_us = 0;
   const Json json = Json::parse(result_json(result));
@@ -79,6 +80,7 @@ TEST(ResultJson, NonFiniteNumbersAreNull) {
   EXPECT_TRUE(exact["sqnr_db"].is_null());
   EXPECT_EQ(exact["max_abs_error"], 0);
   EXPECT_EQ(exact["output_sha256"], "aa");
+  EXPECT_EQ(exact["accuracy_rows"], 9);
   EXPECT_TRUE(json["gemms"][0]["baseline"]["max_abs_error"].is_null());
   EXPECT_TRUE(json["gemms"][1]["speedup"].is_null());
 }

@@ -76,9 +76,9 @@ TEST(ResultTable, NamesSidesByTheirRoleWhereNamesAreLongOrTheSame) {
 TEST(ResultTable, ShowsQualityWhereThereIsOne) {
   RunResult result = sample_result();
   EXPECT_THAT(result_table(result), Not(HasSubstr("SQNR")));
-  result.gemms[0].scheme.accuracy = Accuracy{18.254, 0.5, ""};
-  result.gemms[0].baseline.accuracy = Accuracy{std::numeric_limits<double>::infinity(), 0, ""};
-  result.gemms[1].scheme.accuracy = Accuracy{std::numeric_limits<double>::quiet_NaN(), 0, ""};
+  result.gemms[0].scheme.accuracy = Accuracy{18.254, 0.5, "", 16};
+  result.gemms[0].baseline.accuracy = Accuracy{std::numeric_limits<double>::infinity(), 0, "", 16};
+  result.gemms[1].scheme.accuracy = Accuracy{std::numeric_limits<double>::quiet_NaN(), 0, "", 16};
   const std::string text = result_table(result);
   EXPECT_THAT(text, HasSubstr("SQNR dB"));
   EXPECT_THAT(text, HasSubstr("18.25    exact\n"));
@@ -102,7 +102,7 @@ TEST(ResultTable, FitsInTheWidthWithLongNames) {
         sample_gemm(fmt::format("layers.{}.mlp.experts.127.gate_proj", layer), 131072, 99'999'999'999, 999'999'999'999);
     gemm.gemm.n = gemm.gemm.k = 151936;
     gemm.scheme.bound = "wait_vector";
-    gemm.scheme.accuracy = gemm.baseline.accuracy = Accuracy{18.25, 0, ""};
+    gemm.scheme.accuracy = gemm.baseline.accuracy = Accuracy{18.25, 0, "", gemm.gemm.m};
     result.gemms.push_back(gemm);
   }
   sum_up(result);
@@ -120,6 +120,16 @@ TEST(ResultTable, SaysWhenRowsAreFolded) {
   EXPECT_THAT(text,
               HasSubstr("51 GEMMs in 2 rows: * stands for layers and experts; times are sums over the count, SQNR "
                         "is the lowest\n"));
+}
+
+TEST(ResultTable, SaysWhenQualityIsOfASampleOfTheRows) {
+  RunResult result = sample_result();
+  for (GemmResult& gemm : result.gemms) gemm.scheme.accuracy = gemm.baseline.accuracy = Accuracy{18.25, 0, "", 16};
+  EXPECT_THAT(result_table(result), Not(HasSubstr("SQNR over")));
+  for (GemmResult& gemm : result.gemms) gemm.scheme.accuracy->rows = gemm.baseline.accuracy->rows = 4;
+  EXPECT_THAT(result_table(result), HasSubstr("\nSQNR over 4 of 16 rows\n"));
+  result.gemms[1].scheme.accuracy->rows = result.gemms[1].baseline.accuracy->rows = 16;
+  EXPECT_THAT(result_table(result), HasSubstr("\nSQNR of 1 of 2 GEMMs over a sample of their rows, at least 4\n"));
 }
 
 TEST(ResultTable, SaysHowMuchWasVerified) {

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// oscsim quantize
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "sim/cli/arguments.h"
+#include "sim/cli/cast_arguments.h"
+#include "sim/cli/commands.h"
+#include "sim/cli/standard_output.h"
+#include "sim/config/atomic_file.h"
+#include "sim/report/text_table.h"
+#include "sim/report/version.h"
+#include "sim/run/cast_error.h"
+#include "sim/workload/quantised_file.h"
+
+namespace oscsim {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct QuantizeArguments {
+  std::string input, format, output, json;
+  CastArguments cast;
+};
+
+// One matrix of the input, and the name of its operand in the output; empty for the only one.
+struct Job {
+  std::string operand;
+  NamedMatrix matrix;
+};
+
+struct Quantised {
+  std::string what;
+  std::int64_t rows = 0, k = 0;
+  Bytes before, after;  // after: codes and scales
+  CastError error{};
+
+  double elements() const { return static_cast<double>(rows) * static_cast<double>(k); }
+  double bits_per_element() const { return elements() == 0 ? 0 : 8 * static_cast<double>(after.count()) / elements(); }
+  double share(std::int64_t count) const { return elements() == 0 ? 0 : static_cast<double>(count) / elements(); }
+};
+
+std::vector<Job> jobs_of(const MatrixFileName& input, const CastArguments& arguments) {
+  if (input.kind == MatrixFileKind::npy) return {{"", matrix_of(input.path, arguments.npy)}};
+  const auto file = std::make_shared<const SafetensorsFile>(input.path);
+  if (input.tensor.empty() && holds_quantised(*file))
+    input_error("{}: was written by oscsim quantize; {}:decoded are its values as a matrix", input.path, input.path);
+  const std::vector<std::string> names = matrix_names(*file);
+  if (!input.tensor.empty() || names.size() < 2) return {{"", matrix_of(file, input.tensor)}};
+  std::vector<Job> jobs;
+  for (const std::string& name : names) jobs.push_back({name, matrix_of(file, name)});
+  return jobs;
+}
+
+Quantised quantise(const Job& job, const QuantisedOrigin& origin, SafetensorsBody& body) {
+  const numerics::MatrixView matrix = job.matrix.tensor.view;
+  const numerics::FormatInfo& info = numerics::format(origin.format);
+  const numerics::QuantisedMatrix cast = numerics::quantise(origin.format, matrix, origin.options);
+  Quantised result{.what = job.operand.empty() ? job.matrix.what : job.operand,
+                   .rows = matrix.rows(),
+                   .k = matrix.cols(),
+                   .before = Bytes(matrix.rows() * matrix.cols() * static_cast<std::int64_t>(size_of(matrix.dtype()))),
+                   .after = numerics::code_bytes(info, matrix.rows(), matrix.cols()) +
+                            numerics::scale_bytes(info, matrix.rows(), matrix.cols())};
+  result.error =
+      measure_cast(matrix, cast, [&body](std::span<const float> decoded) { body.append(std::as_bytes(decoded)); });
+  append_quantised(body, cast);
+  return result;
+}
+
+std::string sqnr_text(double sqnr_db) {
+  return std::isinf(sqnr_db) && sqnr_db > 0 ? "exact" : fmt::format("{:.2f}", sqnr_db);
+}
+
+std::string report(const std::vector<Quantised>& results, const QuantizeArguments& arguments,
+                   const QuantisedOrigin& origin) {
+  using Align = TextTable::Align;
+  TextTable table({{"matrix"},
+                   {"rows", "", Align::right},
+                   {"k", "", Align::right},
+                   {"before", "bytes", Align::right},
+                   {"after", "bytes", Align::right},
+                   {"bits per", "element", Align::right},
+                   {"SQNR", "dB", Align::right},
+                   {"largest", "error", Align::right},
+                   {"mean", "error", Align::right},
+                   {"clipped", "%", Align::right},
+                   {"zeroed", "%", Align::right}});
+  for (const Quantised& result : results)
+    table.add({plain_ascii(result.what), fmt::format("{}", result.rows), fmt::format("{}", result.k),
+               fmt::format("{}", result.before.count()), fmt::format("{}", result.after.count()),
+               fmt::format("{:.4g}", result.bits_per_element()), sqnr_text(result.error.sqnr_db),
+               fmt::format("{:.4g}", result.error.max_abs_error), fmt::format("{:.4g}", result.error.mean_abs_error),
+               fmt::format("{:.3f}", 100 * result.share(result.error.clipped)),
+               fmt::format("{:.3f}", 100 * result.share(result.error.zeroed))});
+  return fmt::format("{}\n{}codes, scales and decoded values: {}\n", cast_text(origin.format, origin.options),
+                     table.text(), plain_ascii(arguments.output));
+}
+
+// JSON has no NaN and no infinities.
+Json finite(double value) {
+  return std::isfinite(value) ? Json(value) : Json();
+}
+
+std::string report_json(const std::vector<Quantised>& results, const QuantizeArguments& arguments,
+                        const QuantisedOrigin& origin) {
+  const numerics::FormatInfo& info = numerics::format(origin.format);
+  const bool has_rule = info.block_scale == numerics::BlockScale::e8m0;
+  Json json{{"schema", 1},
+            {"version", version()},
+            {"git", git_hash()},
+            {"input", arguments.input},
+            {"output", arguments.output},
+            {"format", info.name},
+            {"scale_rule", has_rule ? Json(name_of(origin.options.scale_rule)) : Json()},
+            {"rounding", name_of(origin.options.rounding)},
+            {"tensors", Json::array()}};
+  for (const Quantised& result : results)
+    json["tensors"].push_back({{"name", result.what},
+                               {"rows", result.rows},
+                               {"k", result.k},
+                               {"bytes_before", result.before.count()},
+                               {"bytes_after", result.after.count()},
+                               {"bits_per_element", result.bits_per_element()},
+                               {"sqnr_db", finite(result.error.sqnr_db)},
+                               {"max_abs_error", finite(result.error.max_abs_error)},
+                               {"mean_abs_error", finite(result.error.mean_abs_error)},
+                               {"clipped", result.error.clipped},
+                               {"zeroed", result.error.zeroed}});
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+int quantize_command(const QuantizeArguments& arguments) {
+  if (arguments.input.empty()) input_error("no input: FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR");
+  if (arguments.format.empty()) input_error("--format is missing; allowed: {}", joined(names_of<numerics::FormatId>()));
+  if (arguments.output.empty()) input_error("-o is missing: the .safetensors file to write");
+  const numerics::FormatId format = format_argument("--format", arguments.format);
+  const QuantisedOrigin origin{.format = format,
+                               .options = cast_options(arguments.cast, std::span(&format, 1)),
+                               .version = version(),
+                               .source = arguments.input};
+  const MatrixFileName input = matrix_file_name(arguments.input);
+  if (arguments.output.ends_with(".npy"))
+    input_error("-o {}: codes and scales are several tensors; allowed: FILE.safetensors", arguments.output);
+  const std::vector<std::pair<std::string, std::string>> outputs{{"-o", arguments.output}, {"--json", arguments.json}};
+  require_writable(outputs);
+  require_other_files({input.path}, outputs);
+
+  const std::vector<Job> jobs = jobs_of(input, arguments.cast);
+  QuantisedFileSpec spec(origin);
+  for (const Job& job : jobs) {
+    check_values(job.matrix, arguments.cast);
+    spec.add(job.operand, job.matrix.tensor.view.rows(), job.matrix.tensor.view.cols());
+  }
+  std::vector<Quantised> results;
+  write_safetensors(arguments.output, spec.tensors(), spec.metadata(), [&](SafetensorsBody& body) {
+    for (const Job& job : jobs) results.push_back(quantise(job, origin, body));
+  });
+  if (!arguments.json.empty()) config::write_file_atomically(arguments.json, report_json(results, arguments, origin));
+  print(report(results, arguments, origin));
+  return kDone;
+}
+
+}  // namespace
+
+void add_quantize_command(CLI::App& app, Action& action) {
+  const auto arguments = std::make_shared<QuantizeArguments>();
+  CLI::App& command = *app.add_subcommand("quantize", "Cast matrices to a format: codes, scales, values, error");
+  command
+      .add_option("input", arguments->input,
+                  "matrix; a safetensors file without :TENSOR: every tensor of BF16, F16 or F32 with two dimensions")
+      ->type_name("FILE.npy|FILE.safetensors[:TENSOR]");
+  command.add_option("--format", arguments->format, "as in: oscsim describe format")->type_name("NAME");
+  add_cast_options(command, arguments->cast);
+  command.add_option("-o,--output", arguments->output, "file to write")->type_name("FILE.safetensors");
+  command.add_option("--json", arguments->json, "write the report as JSON")->type_name("FILE");
+  command.footer(
+      "The output holds codes, scales (formats with blocks), outer_scale (formats with an FP32 scale) and decoded; "
+      "when\n"
+      "several tensors are quantised, NAME.codes and so on. Its metadata describe the layout. Clipped: more than half "
+      "a\n"
+      "step beyond the largest code. Zeroed: zero only after the cast.\n\n"
+      "Example:\n  oscsim quantize weights.safetensors --format mxfp4 -o weights_mxfp4.safetensors\n");
+  command.callback([arguments, &action] { action = [arguments] { return quantize_command(*arguments); }; });
+}
+
+}  // namespace oscsim

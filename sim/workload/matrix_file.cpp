@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/workload/matrix_file.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "models/base/error.h"
+
+namespace oscsim {
+namespace {
+
+using numerics::Dtype;
+using numerics::Matrix;
+using numerics::MatrixView;
+
+constexpr std::string_view kNpy = ".npy", kSafetensors = ".safetensors";
+constexpr std::size_t kMostListed = 12;  // tensors in a message
+
+constexpr std::pair<std::string_view, Dtype> kMatrixDtypes[] = {
+    {"BF16", Dtype::bf16}, {"F16", Dtype::fp16}, {"F32", Dtype::fp32}};
+
+template <class Owner>
+Tensor aligned(const std::byte* data, Dtype dtype, std::int64_t rows, std::int64_t cols, const Owner& owner) {
+  if (reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) == 0) return {MatrixView(data, dtype, rows, cols), owner};
+  // The file aligns nothing; kernels want aligned elements.
+  const auto copy = std::make_shared<Matrix>(dtype, rows, cols);
+  if (rows > 0 && cols > 0) std::memcpy(copy->data(), data, static_cast<std::size_t>(rows * cols) * size_of(dtype));
+  return {copy->view(), copy};
+}
+
+std::string what_is_there(const SafetensorsFile& file) {
+  if (file.tensors().empty()) return "\n  the file has no tensors";
+  std::string text = "\n  tensors:";
+  std::size_t count = 0;
+  for (const auto& [name, entry] : file.tensors()) {
+    if (count++ == kMostListed) {
+      text += fmt::format(" and {} more", file.tensors().size() - kMostListed);
+      break;
+    }
+    text += fmt::format("{} {} {} {}", count == 1 ? "" : ",", name, entry.dtype->name, shape_text(entry.shape));
+  }
+  return text;
+}
+
+}  // namespace
+
+MatrixFileName matrix_file_name(const std::string& argument) {
+  std::error_code error;
+  const bool is_file = std::filesystem::exists(argument, error);
+  const std::size_t colon = argument.find(std::string(kSafetensors) + ":");
+  if (!is_file && colon != std::string::npos) {
+    const std::size_t end = colon + kSafetensors.size();
+    if (end + 1 == argument.size()) input_error("{}: the name of the tensor behind ':' is empty", argument);
+    return {argument.substr(0, end), argument.substr(end + 1), MatrixFileKind::safetensors};
+  }
+  if (argument.ends_with(kNpy)) return {argument, "", MatrixFileKind::npy};
+  if (argument.ends_with(kSafetensors)) return {argument, "", MatrixFileKind::safetensors};
+  input_error("{}: unknown kind of file; allowed: FILE.npy, FILE.safetensors, FILE.safetensors:TENSOR", argument);
+}
+
+MatrixFileKind output_kind(const std::string& option, const std::string& path) {
+  if (path.ends_with(kNpy)) return MatrixFileKind::npy;
+  if (path.ends_with(kSafetensors)) return MatrixFileKind::safetensors;
+  input_error("{} {}: unknown kind of file; allowed: FILE.npy, FILE.safetensors", option, path);
+}
+
+std::optional<Dtype> matrix_dtype(const SafetensorsDtype& dtype) {
+  for (const auto& [name, value] : kMatrixDtypes)
+    if (name == dtype.name) return value;
+  return std::nullopt;
+}
+
+Tensor tensor_in(const std::shared_ptr<const SafetensorsFile>& file, const SafetensorsEntry& entry) {
+  const std::optional<Dtype> dtype = matrix_dtype(*entry.dtype);
+  ensure(dtype && entry.shape.size() == 2, "{}: a tensor of {} {} taken as a matrix", file->path(), entry.dtype->name,
+         shape_text(entry.shape));
+  return aligned(file->bytes(entry).data(), *dtype, entry.shape[0], entry.shape[1], file);
+}
+
+Tensor tensor_in(const std::shared_ptr<const NpyFile>& file) {
+  return aligned(file->data(), file->dtype(), file->rows(), file->cols(), file);
+}
+
+std::vector<std::string> matrix_names(const SafetensorsFile& file) {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : file.tensors())
+    if (entry.shape.size() == 2 && matrix_dtype(*entry.dtype)) names.push_back(name);
+  return names;
+}
+
+const std::pair<const std::string, SafetensorsEntry>& matrix_entry(const SafetensorsFile& file,
+                                                                   const std::string& name) {
+  const std::vector<std::string> matrices = matrix_names(file);
+  if (name.empty()) {
+    if (matrices.size() == 1) return *file.tensors().find(matrices.front());
+    input_error("{}: {}{}", file.path(),
+                matrices.empty() ? "no tensor with two dimensions of BF16, F16 or F32"
+                                 : fmt::format("{} matrices; choose one with {}:NAME", matrices.size(), file.path()),
+                what_is_there(file));
+  }
+  const auto found = file.tensors().find(name);
+  if (found == file.tensors().end()) {
+    std::vector<std::string> names;
+    for (const auto& [candidate, entry] : file.tensors()) names.push_back(candidate);
+    input_error("{}: no tensor '{}'{}{}", file.path(), name, did_you_mean(name, names), what_is_there(file));
+  }
+  const SafetensorsEntry& entry = found->second;
+  if (!matrix_dtype(*entry.dtype))
+    input_error("{}: tensor '{}' has dtype {}; allowed: BF16, F16, F32", file.path(), name, entry.dtype->name);
+  if (entry.shape.size() != 2)
+    input_error("{}: tensor '{}' has shape {}; expected two sizes, rows and columns", file.path(), name,
+                shape_text(entry.shape));
+  return *found;
+}
+
+void require_finite(const std::string& what, MatrixView matrix) {
+  const auto bad = numerics::find_nonfinite(matrix);
+  if (!bad) return;
+  const char* found = std::isnan(bad->value) ? "NaN" : bad->value > 0 ? "Inf" : "-Inf";
+  input_error("{} has {} at [{}, {}]; --allow-nonfinite goes on and propagates NaN", what, found, bad->row, bad->col);
+}
+
+}  // namespace oscsim

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrices out of files that a command line names: FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/workload/npy.h"
+#include "sim/workload/safetensors.h"
+#include "sim/workload/tensors.h"
+
+namespace oscsim {
+
+inline constexpr std::int64_t kMostColumns = std::int64_t{1} << 40;
+
+enum class MatrixFileKind { npy, safetensors };
+
+// "w.safetensors:blocks.0" is the file w.safetensors and its tensor blocks.0, unless a file of that whole name is
+// there.
+struct MatrixFileName {
+  std::string path;
+  std::string tensor;  // empty: not given
+  MatrixFileKind kind{};
+};
+// By the name's ending; InputError for another one.
+MatrixFileName matrix_file_name(const std::string& argument);
+// Of a file to write: no tensor, `path` is the whole argument.
+MatrixFileKind output_kind(const std::string& option, const std::string& path);
+
+// BF16, F16 and F32 are matrices to compute with; nothing else is.
+std::optional<numerics::Dtype> matrix_dtype(const SafetensorsDtype& dtype);
+
+// A matrix in a mapped file; copied only where the file does not align its elements.
+Tensor tensor_in(const std::shared_ptr<const SafetensorsFile>& file, const SafetensorsEntry& entry);
+Tensor tensor_in(const std::shared_ptr<const NpyFile>& file);
+
+// The tensor's entry: the one that `name` asks for or, when it is empty, the only one with two dimensions and a dtype
+// above. InputError that lists the tensors, with the nearest name.
+const std::pair<const std::string, SafetensorsEntry>& matrix_entry(const SafetensorsFile& file,
+                                                                   const std::string& name);
+
+// Names of all tensors with two dimensions and a dtype above, sorted.
+std::vector<std::string> matrix_names(const SafetensorsFile& file);
+
+// InputError with `what` in front and the position of the first NaN or infinity.
+void require_finite(const std::string& what, numerics::MatrixView matrix);
+
+}  // namespace oscsim

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files in NumPy's .npy format, versions 1.0 to 3.0 (NEP 1; numpy.lib.format): one matrix of FP32, FP16 or BF16. Read
+// through a mapping; everything is checked before it is believed. Debian has no C++ library for the format.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "models/numerics/matrix.h"
+#include "sim/workload/mapped_file.h"
+
+namespace oscsim {
+
+struct NpyOptions {
+  // NumPy has no BF16: ml_dtypes saves it as elements of two bytes without a meaning ('V2').
+  bool void_is_bf16 = false;
+};
+
+class NpyFile {
+ public:
+  // InputError with file, field, what was found and what is allowed, for anything that is no C-ordered little-endian
+  // matrix of two dimensions ('<f4', '<f2'; 'V2' by option).
+  explicit NpyFile(const std::string& path, const NpyOptions& options = {});
+
+  // Aligned to nothing more than the file happens to give.
+  const std::byte* data() const { return file_.bytes().data() + data_begin_; }
+  numerics::Dtype dtype() const { return dtype_; }
+  std::int64_t rows() const { return rows_; }
+  std::int64_t cols() const { return cols_; }
+
+ private:
+  MappedFile file_;
+  std::size_t data_begin_ = 0;
+  numerics::Dtype dtype_{};
+  std::int64_t rows_ = 0, cols_ = 0;
+};
+
+// Writes an FP32 matrix as version 1.0, its data 64-byte aligned, byte for byte as numpy.save does. The file appears
+// whole or not at all.
+void write_npy(const std::string& path, numerics::MatrixView matrix);
+
+}  // namespace oscsim
