@@ -83,6 +83,7 @@ step_tidy() {
 }
 
 check "dependencies" scripts/install_dependencies.sh --develop
+check "python environment" scripts/python_environment.sh
 for step in ${OSCSIM_GATE_STEPS:-format release asan tidy}; do
   "step_$step"
 done

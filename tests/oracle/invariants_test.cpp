@@ -145,7 +145,9 @@ TEST(EveryPinnedTile, WorksOrIsRefusedForABuffer) {
     pinned.m = variants.between(1, 12) * 8;
     pinned.n = variants.between(1, 12) * 8;
     pinned.order = EnumNames<LoopOrder>::kValues[variants.between(0, 3)].second;
-    if (variants.between(0, 1) == 1) pinned.k = 32 * variants.between(1, 4);
+    // A step holds whole blocks.
+    const int block = std::max(32, numerics::format(plan.activation.format).block);
+    if (variants.between(0, 1) == 1) pinned.k = block * variants.between(1, 4);
     if (pinned.k && variants.between(0, 1) == 1) pinned.stage_k = *pinned.k * variants.between(1, 3);
     SCOPED_TRACE(fmt::format("{}: {} on a variant of {}, {}, tile {} x {} {}", i, scheme_name, machine_name,
                              to_string(shape), *pinned.m, *pinned.n, name_of(*pinned.order)));
