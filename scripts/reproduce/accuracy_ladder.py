@@ -27,7 +27,7 @@ FORMATS = (
     ("NVFP4", "w4a4_nvfp4", "osc_nvfp4", ("",)),
     ("HiFloat4", "w4a4_hif4", "osc_hif4", ("",)),
 )
-W8A8 = (("FP8", "w8a8"), ("INT8", "w8a8_int8"), ("MXFP8", "w8a8_mxfp8"))
+W8A8 = (("FP8", "w8a8", ("",)), ("INT8", "w8a8_int8", ("",)), ("MXFP8", "w8a8_mxfp8", SCALE_RULES))
 
 
 def sqnr(scheme, rule, arguments):
@@ -63,8 +63,9 @@ def main():
 
     row(["scheme", "format", "scale rule", *GEMMS])
     row(["---"] * (3 + len(GEMMS)))
-    for name, scheme in W8A8:
-        row(["W8A8", name, "floor" if name.startswith("MX") else "", *decibels(sqnr(scheme, "", arguments))])
+    for name, scheme, rules in W8A8:
+        for rule in rules:
+            row(["W8A8", name, rule, *decibels(sqnr(scheme, rule, arguments))])
     worse = []
     for name, direct, osc, rules in FORMATS:
         for rule in rules:
