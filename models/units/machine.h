@@ -8,6 +8,7 @@
 #include "models/units/drain_timing.h"
 #include "models/units/feed_timing.h"
 #include "models/units/gather_timing.h"
+#include "models/units/issue_timing.h"
 #include "models/units/load_timing.h"
 #include "models/units/matrix_timing.h"
 #include "models/units/memory_timing.h"
@@ -47,6 +48,7 @@ struct BufferParams {
 
 struct CoreParams {
   BufferParams buffers;
+  IssueParams issue;
   LoadParams load;
   FeedParams feed;
   TensorParams tensor;
@@ -58,6 +60,7 @@ struct CoreParams {
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
     visit("buffers", self.buffers, {.required = true, .meaning = "on-chip buffers of one core"});
+    visit("issue", self.issue, {.meaning = "scalar unit: how fast commands reach the pipes"});
     visit("load", self.load, {.required = true, .meaning = "memory to L1"});
     visit("feed", self.feed, {.required = true, .meaning = "L1 to L0"});
     visit("tensor", self.tensor, {.required = true, .meaning = "4- and 8-bit matrix unit"});

@@ -122,6 +122,7 @@ void Pipe::begin() {
   (timing.branch ? time_.branch : time_.busy) += timing.work;
   time_.startup += timing.occupancy - timing.work;
   covered_until_ = free_at_;
+  time_.active += std::max(timing.done, time_.end) - std::max(started, time_.end);
   time_.end = std::max(timing.done, free_at_);
   ++time_.commands;
 

@@ -17,12 +17,27 @@ namespace oscsim::units {
 
 struct CoreRings;
 
+// Bytes that a load writes to L1 at an even rate within [from, until).
+struct L1Writes {
+  Instant from, until;
+  BytesPerCycle rate{0};
+
+  // Mean rate over [begin, begin + span).
+  BytesPerCycle mean(Instant begin, Cycles span) const {
+    const Instant first = std::max(from, begin);
+    const Instant last = std::min(until, begin + span);
+    if (span == Cycles(0) || last <= first) return BytesPerCycle(0);
+    return BytesPerCycle(rate.count() * ((last - first) / span));
+  }
+};
+
 // Where a pipe's time went. busy + branch + startup + the waits + the time after its last command make up the run.
 struct PipeTime {
   Cycles busy{0};                        // the unit's own work, without the branch's
   Cycles branch{0};                      // its work for the branch's passes
   Cycles startup{0};                     // gaps and latencies between instructions
   std::array<Cycles, kPipes> waiting{};  // by the pipe at the root of the wait
+  Cycles active{0};                      // with a command between its start and its end, latency included
   Instant end;                           // of the last command, latency included
   std::int64_t commands = 0;
 };
@@ -32,7 +47,6 @@ struct PipeTime {
 //   way; occupies the pipe until `free`; its data are there at `done`; slots it read are free at `release`.
 //   Order: commands start and end in order.
 //   Capacity: one command at a time occupies the pipe; `kOutstanding` may await their end.
-//   Not modelled: cost of issuing a command.
 class Pipe : public sc_core::sc_module {
  public:
   SC_HAS_PROCESS(Pipe);
@@ -111,9 +125,10 @@ class Pipe : public sc_core::sc_module {
   sc_core::sc_event wake_{"wake"};
 };
 
-// The rings of a core.
+// The rings of a core, and what its load pipe is writing to L1 at present.
 struct CoreRings {
   std::array<std::optional<Ring>, kRings> rings;
+  L1Writes l1_writes;
 
   Ring& operator[](RingId id) {
     auto& ring = rings[static_cast<std::size_t>(id)];

@@ -25,6 +25,8 @@ inline constexpr std::size_t kPipes = 7;
 enum class RingId : std::uint8_t {
   l1_a,         // stages of A in L1
   l1_b,         // stages of B in L1
+  l1_a_scales,  // block scales of A in L1
+  l1_b_scales,  // block scales of B in L1
   l0,           // operand pairs in L0A and L0B (tensor unit)
   l0_branch,    // operand pairs of a branch unit of its own
   l0c,          // output tiles in the tensor unit's accumulators
@@ -33,10 +35,10 @@ enum class RingId : std::uint8_t {
   ub_gathered,  // the same tiles after the gather engine
   ub_out,       // quantised tiles
 };
-inline constexpr std::size_t kRings = 9;
+inline constexpr std::size_t kRings = 11;
 
 // Tensors of one program, as far as the machine tells them apart.
-enum class TensorId : std::uint8_t { a, b, branch_a, branch_b, output, branch_output, x, x_out };
+enum class TensorId : std::uint8_t { a, b, branch_a, branch_b, output, branch_output, x, x_out, a_scales, b_scales };
 
 // Rows [row, row + rows) and reduction range [k, k + depth) of a tensor; an output's columns stand in k and depth.
 struct Region {
@@ -82,6 +84,8 @@ struct LoadWork {
   Region region;
   std::uint64_t address = 0;  // of the region's first byte, for memory models with banks and rows
   Bytes bytes{0};
+  Cycles issue{0};           // the pipe waits so long for the command
+  std::int64_t sharers = 1;  // cores that read the same rows
 };
 struct GatherWork {
   Cycles row_time{0};
@@ -93,6 +97,7 @@ struct VectorWork {
 };
 struct FeedWork {
   Bytes a{0}, b{0};
+  Cycles issue{0};  // from one command to the next at least
 };
 struct MatmulWork {
   int bits = 0;
@@ -104,14 +109,14 @@ struct DrainWork {
   std::uint64_t address = 0;
   Bytes bytes{0};
   std::int64_t accumulators = 1;
-  Cycles first_step{0};  // cubes of the next tile's first step: how far it may follow this drain through the buffer
+  Cycles first_step{0};  // of the next tile, in cubes: how far it may follow this drain through the buffer, if at all
   bool output = false;   // an output tile: its values are computed when the command retires
 };
 using Work = std::variant<LoadWork, GatherWork, VectorWork, FeedWork, MatmulWork, DrainWork>;
 
 struct Command {
   Work work;
-  boost::container::static_vector<Read, 2> reads;
+  boost::container::static_vector<Read, 4> reads;
   boost::container::static_vector<Write, 1> writes;
 };
 
@@ -145,12 +150,17 @@ struct oscsim::EnumNames<oscsim::units::PipeId> {
 template <>
 struct oscsim::EnumNames<oscsim::units::RingId> {
   using Ring = oscsim::units::RingId;
-  static constexpr std::pair<std::string_view, Ring> kValues[] = {
-      {"l1_a", Ring::l1_a},    {"l1_b", Ring::l1_b},
-      {"l0", Ring::l0},        {"l0_branch", Ring::l0_branch},
-      {"l0c", Ring::l0c},      {"branch_acc", Ring::branch_acc},
-      {"ub_in", Ring::ub_in},  {"ub_gathered", Ring::ub_gathered},
-      {"ub_out", Ring::ub_out}};
+  static constexpr std::pair<std::string_view, Ring> kValues[] = {{"l1_a", Ring::l1_a},
+                                                                  {"l1_b", Ring::l1_b},
+                                                                  {"l1_a_scales", Ring::l1_a_scales},
+                                                                  {"l1_b_scales", Ring::l1_b_scales},
+                                                                  {"l0", Ring::l0},
+                                                                  {"l0_branch", Ring::l0_branch},
+                                                                  {"l0c", Ring::l0c},
+                                                                  {"branch_acc", Ring::branch_acc},
+                                                                  {"ub_in", Ring::ub_in},
+                                                                  {"ub_gathered", Ring::ub_gathered},
+                                                                  {"ub_out", Ring::ub_out}};
 };
 template <>
 struct oscsim::EnumNames<oscsim::units::TensorId> {
@@ -162,5 +172,7 @@ struct oscsim::EnumNames<oscsim::units::TensorId> {
                                                                     {"output", Tensor::output},
                                                                     {"branch_output", Tensor::branch_output},
                                                                     {"x", Tensor::x},
-                                                                    {"x_out", Tensor::x_out}};
+                                                                    {"x_out", Tensor::x_out},
+                                                                    {"a_scales", Tensor::a_scales},
+                                                                    {"b_scales", Tensor::b_scales}};
 };

@@ -42,11 +42,16 @@ LoadUnit::LoadUnit(sc_core::sc_module_name name, const UnitContext& context, con
 
 Pipe::Timing LoadUnit::start(const Command& command) {
   const auto& work = work_of<LoadWork>(command, name());
-  const Cycles port = load_time(params_, work.bytes);
-  const Instant delivered =
-      transport(memory, clock(), tlm::TLM_READ_COMMAND, work.region, work.address, work.bytes, params_.setup);
-  const Instant done = std::max(now() + port, delivered);
-  return {.work = port, .occupancy = port, .release = done, .done = done};
+  const Cycles port = load_time(params_, work.bytes, work.region.rows, work.sharers);
+  const Instant delivered = transport(memory, clock(), tlm::TLM_READ_COMMAND, work.region, work.address, work.bytes,
+                                      work.issue + params_.setup);
+  const Instant done = std::max(now() + work.issue + port, delivered);
+  const Instant moving = now() + work.issue + params_.setup;
+  if (done > moving)
+    rings().l1_writes = {
+        moving, done,
+        BytesPerCycle(static_cast<double>(work.bytes.count()) / static_cast<double>((done - moving).count()))};
+  return {.work = port, .occupancy = work.issue + port, .release = done, .done = done};
 }
 
 GatherUnit::GatherUnit(sc_core::sc_module_name name, const UnitContext& context, const GatherParams& params)
@@ -72,8 +77,9 @@ FeedUnit::FeedUnit(sc_core::sc_module_name name, const UnitContext& context, con
 
 Pipe::Timing FeedUnit::start(const Command& command) {
   const auto& work = work_of<FeedWork>(command, name());
-  const Cycles span = feed_time(params_, work.a, work.b);
-  return {.work = span, .occupancy = span, .release = now() + span, .done = now() + span};
+  const Cycles alone = feed_time(params_, work.a, work.b);
+  const Cycles span = feed_time(params_, work.a, work.b, rings().l1_writes.mean(now(), alone));
+  return {.work = span, .occupancy = std::max(span, work.issue), .release = now() + span, .done = now() + span};
 }
 
 MatrixUnit::MatrixUnit(sc_core::sc_module_name name, const UnitContext& context, const MatrixParams& params)
@@ -103,7 +109,7 @@ Pipe::Timing DrainUnit::start(const Command& command) {
   const Instant taken =
       transport(memory, clock(), tlm::TLM_WRITE_COMMAND, work.region, work.address, work.bytes, params_.setup);
   done = std::max(done, taken);
-  const Cycles behind = params_.follows ? std::min(work.first_step, done - now()) : Cycles(0);
+  const Cycles behind = std::min(work.first_step, done - now());
   return {.work = port,
           .occupancy = std::max(port, done - now()),
           .release = Instant(done.cycle() - behind.count()),

@@ -51,11 +51,11 @@ function(oscsim_library name)
 endfunction()
 
 # oscsim_test(<name> SOURCES ... LINK ...): one GoogleTest executable, each of its tests a ctest of its own. LABEL is the folder of tests/ it
-# stands in. Tests run in the source tree's root and never write there.
+# stands in, FILTER a GoogleTest filter. Tests run in the source tree's root and never write there.
 function(oscsim_test name)
-  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL;FILTER" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE oscsim_flags ${ARG_LINK} GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} NO_PRETTY_VALUES WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT 300
+  gtest_discover_tests(${name} NO_PRETTY_VALUES TEST_FILTER "${ARG_FILTER}" WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT 300
                        DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST)
 endfunction()

@@ -28,7 +28,7 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
   TileCost cost;
   for (std::size_t i = 0; i < plan.passes.size(); ++i) {
     const MatmulPass& pass = plan.passes[i];
-    const auto [step, stage] = tiling.passes[i];
+    const auto [step, stage, scale_stages] = tiling.passes[i];
     const double steps = static_cast<double>(tiles_of(pass.k, step));
     const double stages = static_cast<double>(tiles_of(pass.k, stage));
     const std::int64_t depth = std::min(step, pass.k);
@@ -40,10 +40,19 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
     (unit_of(machine, pass).pipe == PipeId::branch ? cost.branch : cost.tensor) += cubes + steps * gap;
     const double a = static_cast<double>(operand_bytes(machine, pass, m, pass.k).count());
     const double b = static_cast<double>(operand_bytes(machine, pass, n, pass.k).count());
-    const double setup = count(machine.core.load.setup);
-    cost.feed += feed * steps;
-    cost.load_a += stages * setup + a / machine.core.load.rate.count();
-    cost.load_b += stages * setup + b / machine.core.load.rate.count();
+    const units::LoadParams& load = machine.core.load;
+    const std::int64_t stage_depth = std::min(stage, pass.k);
+    const std::int64_t scale_depth = std::min(stage * scale_stages, pass.k);
+    const auto load_of = [&](std::int64_t rows, std::int64_t sharers) {
+      double cycles = stages * count(units::load_time(load, code_bytes(pass, rows, stage_depth), rows, sharers));
+      if (has_scales(machine, pass))
+        cycles += static_cast<double>(tiles_of(pass.k, scale_depth)) *
+                  count(units::load_time(load, scale_bytes(machine, pass, rows, scale_depth), rows, sharers));
+      return cycles;
+    };
+    cost.feed += std::max(feed, count(machine.core.issue.per_step(tiling.constants_folded))) * steps;
+    cost.load_a += load_of(m, tiling.cores_n);
+    cost.load_b += load_of(n, tiling.cores_m);
     cost.bytes_a += a;
     cost.bytes_b += b;
     if (i == 0) {
@@ -71,7 +80,8 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
   const bool b_stays = tiling.order == LoopOrder::b_resident;
   const double a_loads = a_stays ? core_m : tiles;
   const double b_loads = b_stays ? core_n : tiles;
-  const double load = a_loads * cost.load_a + b_loads * cost.load_b;
+  const double issue = count(machine.core.issue.per_tile(tiling.constants_folded));
+  const double load = a_loads * cost.load_a + b_loads * cost.load_b + tiles * issue;
   const Bytes out_tile = machine.core.drain.output_element * (m * n);
   const double drain = count(units::drain_time(machine.core.drain, out_tile, 1));
 
@@ -92,24 +102,25 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
   const double hbm =
       (a_total * again_a + b_total * again_b + out_total) / per_cycle(machine.hbm.bandwidth, machine.clock).count();
 
-  const double drain_exposed = machine.core.drain.follows ? 0 : drain;
+  const double drain_exposed = tiling.drain_follows ? 0 : drain;
   double matrix = tiles * std::max(cost.tensor, cost.branch);
   const bool single_accumulator = ring_slots(plan, machine, tiling).accumulators == 1;
   if (single_accumulator) matrix += (tiles - 1) * drain_exposed;
   const double throughput = std::max({matrix, tiles * cost.feed, load, tiles * drain, l2, hbm});
   if (machine.overlap == units::Overlap::perfect) return throughput;
   const auto cycles_of = [&](Nanoseconds time) { return time.count() * 1e-9 * machine.clock.count(); };
-  // A streamed operand has two slots: a slot is loaded, awaited and fed before it takes the stage after next.
+  // A streamed operand has a few slots: a slot is loaded, awaited and fed before it takes its next stage.
   const double misses =
       std::min(1.0, (a_total * again_a + b_total * again_b) / (a_total * sweeps_a + b_total * sweeps_b));
   const double awaited = cycles_of(machine.l2.latency) + misses * cycles_of(machine.hbm.latency);
   const double streamed = (a_stays ? 0 : cost.load_a) + (b_stays ? 0 : cost.load_b);
-  const double round_trips =
-      tiles * (streamed + cost.feed + static_cast<double>(stages_per_tile(plan, tiling)) * awaited) / 2;
+  const double round_trips = tiles *
+                             (streamed + cost.feed + static_cast<double>(stages_per_tile(plan, tiling)) * awaited) /
+                             static_cast<double>(tiling.l1_slots);
   const double steady = std::max(throughput, round_trips);
   const double latency = cycles_of(machine.l2.latency) + cycles_of(machine.hbm.latency);
   const double fill = cost.first_load + latency + cost.first_feed;
-  return steady + fill + (machine.core.drain.follows ? drain - std::min(drain, cost.first_step) : drain);
+  return steady + fill + (tiling.drain_follows ? drain - std::min(drain, cost.first_step) : drain);
 }
 
 }  // namespace oscsim

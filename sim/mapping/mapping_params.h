@@ -18,8 +18,10 @@ enum class LoopOrder : std::uint8_t {
 
 struct MappingParams {
   std::optional<std::int64_t> m, n, k, stage_k;
-  std::optional<std::int64_t> cores_m, cores_n;
+  std::optional<std::int64_t> cores_m, cores_n, core_m, core_n;
   std::optional<LoopOrder> order;
+  std::optional<std::int64_t> l1_slots, scale_stages, parts_m;
+  std::optional<bool> drain_follows, constants_folded;
 
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
@@ -30,7 +32,27 @@ struct MappingParams {
           {.min = 1, .max = 1e9, .meaning = "reduction depth of a load of the main pass (L1); a multiple of k"});
     visit("cores_m", self.cores_m, {.min = 1, .max = 4096, .meaning = "cores along m"});
     visit("cores_n", self.cores_n, {.min = 1, .max = 4096, .meaning = "cores along n"});
+    visit("core_m", self.core_m,
+          {.min = 1,
+           .max = 1e9,
+           .meaning = "rows of a core's share; cores_m equal shares of whole tiles when not given"});
+    visit("core_n", self.core_n, {.min = 1, .max = 1e9, .meaning = "columns of a core's share; the same with cores_n"});
     visit("order", self.order, {.meaning = "loop order and L1 residency"});
+    visit("l1_slots", self.l1_slots,
+          {.min = 1,
+           .max = 8,
+           .meaning = "loads of a streaming operand that L1 holds; 2 (double buffering) when not given"});
+    visit("scale_stages", self.scale_stages,
+          {.min = 1, .max = 1e9, .meaning = "loads of codes that one load of block scales covers"});
+    visit("parts_m", self.parts_m,
+          {.min = 1,
+           .max = 64,
+           .meaning = "all cores together take M in so many parts, one after the other; 1 when not given"});
+    visit("drain_follows", self.drain_follows,
+          {.meaning = "the drain follows the matrix unit; as core.drain.follows when not given"});
+    visit("constants_folded", self.constants_folded,
+          {.meaning =
+               "sizes are known when the kernel is compiled: core.issue's folded costs apply; true when not given"});
   }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The search over tilings: every combination of a small set of sizes, judged by the estimate.
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <numeric>
 
@@ -50,20 +51,23 @@ std::string step_problem(const MachineParams& machine, const MatmulPass& pass, s
   return {};
 }
 
-// Whether loads of one step, double-buffered, fit L1.
-bool fits_l1(const MachineParams& machine, const MatmulPass& pass, std::int64_t m, std::int64_t n, std::int64_t depth) {
-  return (operand_bytes(machine, pass, m, depth) + operand_bytes(machine, pass, n, depth)) * 2 <=
+// Whether loads of one step, `l1_slots` of them, fit L1.
+bool fits_l1(const MachineParams& machine, const MatmulPass& pass, std::int64_t m, std::int64_t n, std::int64_t depth,
+             std::int64_t l1_slots) {
+  return (operand_bytes(machine, pass, m, depth) + operand_bytes(machine, pass, n, depth)) * l1_slots <=
          machine.core.buffers.l1;
 }
 
 // The deepest step of a pass that fits the operand buffers and L1, 0 when none does. Bounded by k.
-std::int64_t deepest_step(const MachineParams& machine, const MatmulPass& pass, std::int64_t m, std::int64_t n) {
+std::int64_t deepest_step(const MachineParams& machine, const MatmulPass& pass, std::int64_t m, std::int64_t n,
+                          std::int64_t l1_slots) {
   const std::int64_t granule = k_granule(machine, pass);
   std::int64_t low = 0;
   std::int64_t high = tiles_of(pass.k, granule);
   while (low < high) {
     const std::int64_t middle = (low + high + 1) / 2;
-    if (step_problem(machine, pass, m, n, middle * granule).empty() && fits_l1(machine, pass, m, n, middle * granule))
+    if (step_problem(machine, pass, m, n, middle * granule).empty() &&
+        fits_l1(machine, pass, m, n, middle * granule, l1_slots))
       low = middle;
     else
       high = middle - 1;
@@ -110,10 +114,15 @@ class Search {
     Tiling tiling;
     tiling.m = m;
     tiling.n = n;
+    tiling.l1_slots = l1_slots();
+    tiling.parts_m = pinned_.parts_m.value_or(1);
+    tiling.drain_follows = pinned_.drain_follows.value_or(machine_.core.drain.follows);
+    tiling.constants_folded = pinned_.constants_folded.value_or(true);
     for (const MatmulPass& pass : plan_.passes) {
       const bool main = !pass.branch;
       const std::int64_t depth =
-          main ? main_step(pass, m, n) : std::max(deepest_step(machine_, pass, m, n), k_granule(machine_, pass));
+          main ? main_step(pass, m, n)
+               : std::max(deepest_step(machine_, pass, m, n, l1_slots()), k_granule(machine_, pass));
       if (const std::string problem = step_problem(machine_, pass, m, n, depth); !problem.empty())
         return reject(Hurdle::operands, "tile of m {} n {} k {}: {}", m, n, depth, problem);
       if (main && depth % std::max(1, numerics::format(pass.format).block) != 0)
@@ -129,11 +138,13 @@ class Search {
     }
   }
 
+  std::int64_t l1_slots() const { return pinned_.l1_slots.value_or(2); }
+
   // The pinned step of the main pass, else the deepest that fits and that a pinned stage_k is a multiple of.
   std::int64_t main_step(const MatmulPass& pass, std::int64_t m, std::int64_t n) const {
     if (pinned_.k) return *pinned_.k;
     const std::int64_t granule = k_granule(machine_, pass);
-    std::int64_t depth = std::max(deepest_step(machine_, pass, m, n), granule);
+    std::int64_t depth = std::max(deepest_step(machine_, pass, m, n, l1_slots()), granule);
     if (pinned_.stage_k)
       while (depth > granule && *pinned_.stage_k % depth != 0) depth -= granule;
     return depth;
@@ -156,7 +167,7 @@ class Search {
           break;
         }
       }
-      const RingSlots slots = ring_slots(plan_, machine_, tiling);
+      const RingSlots slots = widest_scales(tiling);
       if (slots.accumulators + slots.branch_accumulators == 0) {
         reject(Hurdle::accumulators, "tile of m {} n {}: {}", tiling.m, tiling.n, accumulator_problem(tiling));
         break;
@@ -177,13 +188,32 @@ class Search {
     tiling.passes = single;
   }
 
+  // Loads of scales as deep as L1 holds: fewer commands, longer rows. Returns the slots.
+  RingSlots widest_scales(Tiling& tiling) const {
+    RingSlots slots;
+    std::int64_t stages = pinned_.scale_stages.value_or(
+        std::bit_ceil(static_cast<std::uint64_t>(tiles_of(plan_.passes.front().k, tiling.passes.front().stage))));
+    for (; stages > 0; stages /= 2) {
+      for (PassTiling& pass : tiling.passes) pass.scale_stages = stages;
+      slots = ring_slots(plan_, machine_, tiling);
+      if (slots.l1_a > 0 || pinned_.scale_stages) break;
+    }
+    return slots;
+  }
+
   void try_cores(Tiling& tiling) {
-    const std::int64_t tiles_m = tiles_of(plan_.m, tiling.m);
-    const std::int64_t tiles_n = tiles_of(plan_.n, tiling.n);
+    tiling.core_m = pinned_.core_m.value_or(0);
+    tiling.core_n = pinned_.core_n.value_or(0);
+    const std::int64_t part_tiles = tiles_of(tiles_of(plan_.m, tiling.m), tiling.parts_m);  // of the largest part
+    const std::int64_t rows = std::min(plan_.m, part_tiles * tiling.m);
+    const std::int64_t tiles_m = tiling.core_m > 0 ? tiles_of(rows, tiling.core_m) : tiles_of(rows, tiling.m);
+    const std::int64_t tiles_n = tiles_of(plan_.n, tiling.core_n > 0 ? tiling.core_n : tiling.n);
+    const std::optional<std::int64_t> pinned_m = tiling.core_m > 0 ? tiles_m : pinned_.cores_m;
+    const std::optional<std::int64_t> pinned_n = tiling.core_n > 0 ? tiles_n : pinned_.cores_n;
     for (std::int64_t cores_m = 1; cores_m <= std::min(tiles_m, machine_.cores); ++cores_m) {
-      if (pinned_.cores_m && *pinned_.cores_m != cores_m) continue;
+      if (pinned_m && *pinned_m != cores_m) continue;
       // Every split of equal height: the widest that leaves no core without a tile.
-      const std::int64_t cores_n = pinned_.cores_n ? *pinned_.cores_n : std::min(tiles_n, machine_.cores / cores_m);
+      const std::int64_t cores_n = pinned_n ? *pinned_n : std::min(tiles_n, machine_.cores / cores_m);
       if (cores_n > tiles_n || cores_n * cores_m > machine_.cores) {
         reject(Hurdle::cores, "{} x {} cores for {} x {} tiles on {} cores", cores_m, cores_n, tiles_m, tiles_n,
                machine_.cores);
@@ -197,8 +227,8 @@ class Search {
         best_estimate_ = estimate;
       }
     }
-    if (pinned_.cores_m && *pinned_.cores_m > std::min(tiles_m, machine_.cores))
-      reject(Hurdle::cores, "mapping.cores_m of {} for {} tiles along m on {} cores", *pinned_.cores_m, tiles_m,
+    if (pinned_m && *pinned_m > std::min(tiles_m, machine_.cores))
+      reject(Hurdle::cores, "mapping.cores_m of {} for {} tiles along m on {} cores", *pinned_m, tiles_m,
              machine_.cores);
   }
 
@@ -232,6 +262,11 @@ class Search {
     add("mapping.stage_k", pinned_.stage_k);
     add("mapping.cores_m", pinned_.cores_m);
     add("mapping.cores_n", pinned_.cores_n);
+    add("mapping.core_m", pinned_.core_m);
+    add("mapping.core_n", pinned_.core_n);
+    add("mapping.l1_slots", pinned_.l1_slots);
+    add("mapping.scale_stages", pinned_.scale_stages);
+    add("mapping.parts_m", pinned_.parts_m);
     if (pinned_.order)
       text += fmt::format("{}mapping.order {}", text.empty() ? " with " : ", ", name_of(*pinned_.order));
     return text;

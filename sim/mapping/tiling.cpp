@@ -10,11 +10,21 @@ using units::PipeId;
 using units::RingId;
 
 Bytes operand_bytes(const MachineParams& machine, const MatmulPass& pass, std::int64_t rows, std::int64_t depth) {
-  const numerics::FormatInfo& format = numerics::format(pass.format);
-  Bytes bytes = numerics::code_bytes(format, rows, depth);
-  // Outer scales enter in the epilogue only; they are 4 bytes a row and not worth a tile's time.
-  if (machine.count_scale_bytes) bytes += numerics::block_scale_bytes(format, rows, depth);
-  return bytes;
+  return code_bytes(pass, rows, depth) + scale_bytes(machine, pass, rows, depth);
+}
+
+Bytes code_bytes(const MatmulPass& pass, std::int64_t rows, std::int64_t depth) {
+  return numerics::code_bytes(numerics::format(pass.format), rows, depth);
+}
+
+// Outer scales enter in the epilogue only; they are 4 bytes a row and not worth a tile's time.
+Bytes scale_bytes(const MachineParams& machine, const MatmulPass& pass, std::int64_t rows, std::int64_t depth) {
+  if (!machine.count_scale_bytes) return Bytes(0);
+  return numerics::block_scale_bytes(numerics::format(pass.format), rows, depth);
+}
+
+bool has_scales(const MachineParams& machine, const MatmulPass& pass) {
+  return scale_bytes(machine, pass, 1, pass.k) > Bytes(0);
 }
 
 PassUnit unit_of(const MachineParams& machine, const MatmulPass& pass) {
@@ -37,21 +47,36 @@ Bytes accumulator_bytes(const GemmPlan& plan, const MachineParams& machine, cons
 }
 
 RingSlots ring_slots(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling) {
-  Bytes a{0}, b{0};
+  Bytes a{0}, b{0}, scales_a{0}, scales_b{0};
+  std::int64_t groups = 0;
   bool tensor = false, branch = false;
   for (std::size_t i = 0; i < plan.passes.size(); ++i) {
     const MatmulPass& pass = plan.passes[i];
     const std::int64_t depth = std::min(tiling.passes[i].stage, pass.k);
-    a = std::max(a, operand_bytes(machine, pass, tiling.m, depth));
-    b = std::max(b, operand_bytes(machine, pass, tiling.n, depth));
+    const std::int64_t group = std::min(tiling.passes[i].stage * tiling.passes[i].scale_stages, pass.k);
+    a = std::max(a, code_bytes(pass, tiling.m, depth));
+    b = std::max(b, code_bytes(pass, tiling.n, depth));
+    scales_a = std::max(scales_a, scale_bytes(machine, pass, tiling.m, group));
+    scales_b = std::max(scales_b, scale_bytes(machine, pass, tiling.n, group));
+    if (has_scales(machine, pass)) groups += tiles_of(pass.k, group);
     (unit_of(machine, pass).pipe == PipeId::branch ? branch : tensor) = true;
   }
+  const auto slots_of = [&](LoopOrder resident, std::int64_t loads) {
+    return tiling.order == resident ? std::max(loads, tiling.l1_slots) : tiling.l1_slots;
+  };
   const std::int64_t stages = stages_per_tile(plan, tiling);
   RingSlots slots;
-  slots.l1_a = tiling.order == LoopOrder::a_resident ? std::max<std::int64_t>(stages, 2) : 2;
-  slots.l1_b = tiling.order == LoopOrder::b_resident ? std::max<std::int64_t>(stages, 2) : 2;
-  slots.l1_bytes = static_cast<double>(a.count()) * static_cast<double>(slots.l1_a) +
-                   static_cast<double>(b.count()) * static_cast<double>(slots.l1_b);
+  slots.l1_a = slots_of(LoopOrder::a_resident, stages);
+  slots.l1_b = slots_of(LoopOrder::b_resident, stages);
+  if (groups > 0) {
+    slots.l1_a_scales = slots_of(LoopOrder::a_resident, groups);
+    slots.l1_b_scales = slots_of(LoopOrder::b_resident, groups);
+  }
+  const auto bytes = [](Bytes slot, std::int64_t count) {
+    return static_cast<double>(slot.count()) * static_cast<double>(count);
+  };
+  slots.l1_bytes = bytes(a, slots.l1_a) + bytes(b, slots.l1_b) + bytes(scales_a, slots.l1_a_scales) +
+                   bytes(scales_b, slots.l1_b_scales);
   if (slots.l1_bytes > static_cast<double>(machine.core.buffers.l1.count())) slots.l1_a = slots.l1_b = 0;
 
   const Bytes tile = accumulator_bytes(plan, machine, tiling);

@@ -27,13 +27,20 @@ Json to_json(const units::Traffic& traffic) {
 
 Json to_json(const Tiling& tile) {
   Json passes = Json::array();
-  for (const PassTiling& pass : tile.passes) passes.push_back({{"k", pass.step}, {"stage_k", pass.stage}});
+  for (const PassTiling& pass : tile.passes)
+    passes.push_back({{"k", pass.step}, {"stage_k", pass.stage}, {"scale_stages", pass.scale_stages}});
   return {{"m", tile.m},
           {"n", tile.n},
           {"passes", passes},
           {"order", std::string(name_of(tile.order))},
           {"cores_m", tile.cores_m},
-          {"cores_n", tile.cores_n}};
+          {"cores_n", tile.cores_n},
+          {"core_m", tile.core_m},
+          {"core_n", tile.core_n},
+          {"l1_slots", tile.l1_slots},
+          {"parts_m", tile.parts_m},
+          {"drain_follows", tile.drain_follows},
+          {"constants_folded", tile.constants_folded}};
 }
 
 Json to_json(const Verification& verification) {

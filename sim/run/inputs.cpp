@@ -58,6 +58,13 @@ void pin(MappingParams& to, const MappingParams& from) {
   take(to.k, from.k);
   take(to.stage_k, from.stage_k);
   take(to.cores_m, from.cores_m);
+  take(to.core_m, from.core_m);
+  take(to.core_n, from.core_n);
+  take(to.l1_slots, from.l1_slots);
+  take(to.scale_stages, from.scale_stages);
+  take(to.parts_m, from.parts_m);
+  take(to.drain_follows, from.drain_follows);
+  take(to.constants_folded, from.constants_folded);
   take(to.cores_n, from.cores_n);
   take(to.order, from.order);
 }

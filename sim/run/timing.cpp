@@ -79,8 +79,10 @@ struct Stack {
 std::string key_of(const GemmPlan& plan, const MappingParams& pinned) {
   std::string key = fmt::format("gemm {} {} {}", plan.m, plan.n, static_cast<int>(plan.join_place));
   for (const MatmulPass& pass : plan.passes) key += fmt::format(" {}:{}:{}", name_of(pass.format), pass.k, pass.branch);
-  for (const auto& pin : {pinned.m, pinned.n, pinned.k, pinned.stage_k, pinned.cores_m, pinned.cores_n})
+  for (const auto& pin : {pinned.m, pinned.n, pinned.k, pinned.stage_k, pinned.cores_m, pinned.cores_n, pinned.core_m,
+                          pinned.core_n, pinned.l1_slots, pinned.scale_stages, pinned.parts_m})
     key += fmt::format(" {}", pin.value_or(0));
+  for (const auto& pin : {pinned.drain_follows, pinned.constants_folded}) key += pin ? (*pin ? " yes" : " no") : " -";
   return key + (pinned.order ? std::string(name_of(*pinned.order)) : "");
 }
 

@@ -225,7 +225,8 @@ class ConfigurationTest(FileTest):
             [*SMALL, "--scheme", "pinned.yaml"],
             f"pinned.yaml:{line + 2}:6: mapping.m is 0; allowed: 1 to 1000000000\n"
             f"pinned.yaml:{line + 3}:3: unknown key 'ordr' in mapping\n"
-            "  allowed: m, n, k, stage_k, cores_m, cores_n, order; did you mean 'order'?",
+            "  allowed: m, n, k, stage_k, cores_m, cores_n, core_m, core_n, order, l1_slots, scale_stages, parts_m, "
+            "drain_follows, constants_folded; did you mean 'order'?",
         )
 
     def test_mapping_that_does_not_fit_names_the_buffer(self):

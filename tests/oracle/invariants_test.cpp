@@ -129,8 +129,8 @@ TEST(EveryRun, DrainsEachOutputOnce) {
   }
 }
 
-// Any tile, loop order and core split that fits its buffers works: no deadlock, no wrong region, every output once.
-TEST(EveryPinnedTile, WorksOrIsRefusedForABuffer) {
+// Any tile, loop order and core split that fits its machine works: no deadlock, no wrong region, every output once.
+TEST(EveryPinnedTile, WorksOrIsRefusedForABufferOrCores) {
   Variants variants(7);
   std::set<LoopOrder> orders;
   int refused = 0;
@@ -149,6 +149,13 @@ TEST(EveryPinnedTile, WorksOrIsRefusedForABuffer) {
     const int block = std::max(32, numerics::format(plan.activation.format).block);
     if (variants.between(0, 1) == 1) pinned.k = block * variants.between(1, 4);
     if (pinned.k && variants.between(0, 1) == 1) pinned.stage_k = *pinned.k * variants.between(1, 3);
+    if (variants.between(0, 1) == 1) pinned.l1_slots = variants.between(1, 3);
+    if (variants.between(0, 1) == 1) pinned.scale_stages = variants.between(1, 3);
+    if (variants.between(0, 1) == 1) pinned.parts_m = variants.between(1, 3);
+    if (variants.between(0, 1) == 1) pinned.drain_follows = variants.between(0, 1) == 1;
+    if (variants.between(0, 1) == 1) pinned.constants_folded = variants.between(0, 1) == 1;
+    if (variants.between(0, 2) == 0) pinned.core_m = tiles_of(shape.m, variants.between(1, 2));
+    if (variants.between(0, 2) == 0) pinned.core_n = tiles_of(shape.n, variants.between(1, 2));
     SCOPED_TRACE(fmt::format("{}: {} on a variant of {}, {}, tile {} x {} {}", i, scheme_name, machine_name,
                              to_string(shape), *pinned.m, *pinned.n, name_of(*pinned.order)));
     try {
@@ -157,8 +164,8 @@ TEST(EveryPinnedTile, WorksOrIsRefusedForABuffer) {
       expect_each_output_once(machine, plan, tiling);
     } catch (const InputError& error) {
       ++refused;
-      EXPECT_THAT(error.what(),
-                  testing::AnyOf(testing::HasSubstr("core.buffers."), testing::HasSubstr("core.branch.")));
+      EXPECT_THAT(error.what(), testing::AnyOf(testing::HasSubstr("core.buffers."), testing::HasSubstr("core.branch."),
+                                               testing::ContainsRegex("tiles (along m )?on [0-9]+ cores")));
     }
   }
   EXPECT_EQ(orders.size(), 4U);
@@ -248,10 +255,10 @@ TEST(MoreCores, UpToTheMachinesOwnAreNeverSlowerByMoreThanTwoPercent) {
 
 // Four times the cores that its memory was made for: the estimate does not see how bursts of many cores queue behind
 // one another, so that the search may choose tiles that are a little too small.
-TEST(MoreCores, ThanTheMemoryFeedsCostAtMostASixth) {
+TEST(MoreCores, ThanTheMemoryFeedsCostAtMostAFifth) {
   for (const std::string scheme : {"w8a8", "osc"})
     for (const Shape& shape : kSearchedShapes)
-      EXPECT_LE(worst_slowdown(machines().at("edge_npu"), 8, scheme, shape), 7.0 / 6)
+      EXPECT_LE(worst_slowdown(machines().at("edge_npu"), 8, scheme, shape), 6.0 / 5)
           << scheme << ", " << to_string(shape);
 }
 

@@ -12,39 +12,47 @@ namespace {
 using units::PipeId;
 
 // Bits of `rows` x `depth` elements, counted without the mapper's helpers: codes, and one E8M0 scale for 32 elements.
-std::int64_t code_bytes(const MatmulPass& pass, std::int64_t rows, std::int64_t depth) {
+std::int64_t codes_in(const MatmulPass& pass, std::int64_t rows, std::int64_t depth) {
   const bool blocks = numerics::format(pass.format).block_scale != numerics::BlockScale::none;
   const std::int64_t padded = blocks ? (depth + 31) / 32 * 32 : depth;
   return rows * ((padded * pass.bits() + 7) / 8);
 }
-std::int64_t scale_bytes(const units::MachineParams& machine, const MatmulPass& pass, std::int64_t rows,
-                         std::int64_t depth) {
+std::int64_t scales_in(const units::MachineParams& machine, const MatmulPass& pass, std::int64_t rows,
+                       std::int64_t depth) {
   const bool blocks = numerics::format(pass.format).block_scale != numerics::BlockScale::none;
   return blocks && machine.count_scale_bytes ? rows * ((depth + 31) / 32) : 0;
 }
 
 void expect_fits(const units::MachineParams& machine, const GemmPlan& plan, const Tiling& tiling) {
   const units::BufferParams& buffers = machine.core.buffers;
-  std::int64_t load_a = 0, load_b = 0, stages = 0;
+  std::int64_t load_a = 0, load_b = 0, stages = 0, scales_a = 0, scales_b = 0, groups = 0;
   bool tensor = false, branch = false;
   for (std::size_t i = 0; i < plan.passes.size(); ++i) {
     const MatmulPass& pass = plan.passes[i];
-    const auto [step, stage] = tiling.passes[i];
+    const auto [step, stage, scale_stages] = tiling.passes[i];
     ASSERT_GT(step, 0);
     EXPECT_EQ(stage % step, 0);
     const bool own = pass.bits() == 16 && machine.core.branch.placement == units::BranchPlacement::own;
     (own ? branch : tensor) = true;
-    EXPECT_LE(2 * code_bytes(pass, tiling.m, step), (own ? machine.core.branch.operand_buffer : buffers.l0a).count());
-    EXPECT_LE(2 * code_bytes(pass, tiling.n, step), (own ? machine.core.branch.operand_buffer : buffers.l0b).count());
-    EXPECT_LE(2 * scale_bytes(machine, pass, std::max(tiling.m, tiling.n), step), buffers.l0_scales.count());
+    EXPECT_LE(2 * codes_in(pass, tiling.m, step), (own ? machine.core.branch.operand_buffer : buffers.l0a).count());
+    EXPECT_LE(2 * codes_in(pass, tiling.n, step), (own ? machine.core.branch.operand_buffer : buffers.l0b).count());
+    EXPECT_LE(2 * scales_in(machine, pass, std::max(tiling.m, tiling.n), step), buffers.l0_scales.count());
     const std::int64_t depth = std::min(stage, pass.k);
-    load_a = std::max(load_a, code_bytes(pass, tiling.m, depth) + scale_bytes(machine, pass, tiling.m, depth));
-    load_b = std::max(load_b, code_bytes(pass, tiling.n, depth) + scale_bytes(machine, pass, tiling.n, depth));
+    load_a = std::max(load_a, codes_in(pass, tiling.m, depth));
+    load_b = std::max(load_b, codes_in(pass, tiling.n, depth));
     stages += (pass.k + stage - 1) / stage;
+    const std::int64_t group = std::min(stage * scale_stages, pass.k);
+    if (scales_in(machine, pass, 1, group) == 0) continue;
+    scales_a = std::max(scales_a, scales_in(machine, pass, tiling.m, group));
+    scales_b = std::max(scales_b, scales_in(machine, pass, tiling.n, group));
+    groups += (pass.k + group - 1) / group;
   }
-  const std::int64_t loads_a = tiling.order == LoopOrder::a_resident ? std::max<std::int64_t>(2, stages) : 2;
-  const std::int64_t loads_b = tiling.order == LoopOrder::b_resident ? std::max<std::int64_t>(2, stages) : 2;
-  EXPECT_LE(loads_a * load_a + loads_b * load_b, buffers.l1.count());
+  const auto slots = [&](LoopOrder resident, std::int64_t loads) {
+    return tiling.order == resident ? std::max<std::int64_t>(2, loads) : 2;
+  };
+  EXPECT_LE(slots(LoopOrder::a_resident, stages) * load_a + slots(LoopOrder::b_resident, stages) * load_b +
+                slots(LoopOrder::a_resident, groups) * scales_a + slots(LoopOrder::b_resident, groups) * scales_b,
+            buffers.l1.count());
   const bool two_in_l0c = plan.passes.size() > 1 && !branch && plan.join_place == JoinPlace::epilogue;
   const std::int64_t tile = tiling.m * tiling.n * 4;
   EXPECT_LE(tensor ? tile * (two_in_l0c ? 2 : 1) : 0, buffers.l0c.count());
@@ -108,7 +116,7 @@ TEST(Search, HonoursEveryPin) {
   const Tiling tiling = search_tiling(plan, machine, pinned);
   EXPECT_EQ(tiling.m, 96);
   EXPECT_EQ(tiling.n, 80);
-  EXPECT_EQ(tiling.passes[0], (PassTiling{192, 384}));
+  EXPECT_EQ(tiling.passes[0], (PassTiling{192, 384, tiling.passes[0].scale_stages}));
   EXPECT_EQ(tiling.cores_m, 3);
   EXPECT_EQ(tiling.cores_n, 7);
   EXPECT_EQ(tiling.order, LoopOrder::n_outer);

@@ -32,6 +32,11 @@ class Variants {
     for (Cycles* span : {&core.load.setup, &core.feed.setup, &core.drain.setup, &core.tensor.startup, &core.tensor.gap,
                          &core.branch.startup, &core.branch.gap})
       *span = Cycles(between(0, 100));
+    core.load.granule = Bytes(std::int64_t{1} << between(0, 9));
+    core.load.row = Bytes(between(0, 64));
+    core.load.shared_row = Bytes(between(0, 64));
+    for (Cycles* span : {&core.issue.step, &core.issue.tile, &core.issue.step_folded, &core.issue.tile_folded})
+      *span = Cycles(between(0, 100));
     core.drain.follows = between(0, 1) == 1;
     core.drain.output_element = Bytes(between(0, 1) == 1 ? 2 : 4);
     machine.l2.capacity = Bytes(between(1, 4) * 64 * 1024);

@@ -153,12 +153,12 @@ struct Drains : testing::Test {
 
 TEST_F(Drains, WaitForTheEndOfTheTile) {
   const Cycles tile_span = kCubes * 2 + kGap + kStartup;
-  EXPECT_EQ(run_tiles(1, 1, kCubes).total, tile_span + port);
+  EXPECT_EQ(run_tiles(1, 1, Cycles(0)).total, tile_span + port);
 }
 
 TEST_F(Drains, HoldTheOnlyAccumulatorUntilTheirEnd) {
   const Cycles tile_span = kCubes * 2 + kGap + kStartup;
-  EXPECT_EQ(run_tiles(2, 1, kCubes).total, tile_span + port + tile_span + port);
+  EXPECT_EQ(run_tiles(2, 1, Cycles(0)).total, tile_span + port + tile_span + port);
 }
 
 TEST_F(Drains, RunBesideTheNextTileWithASecondAccumulator) {

@@ -22,6 +22,30 @@ TEST(LoadTiming, FractionalRatesRoundUpOnce) {
   EXPECT_EQ(load_time(params, Bytes(857)), Cycles(11));
 }
 
+TEST(LoadTiming, RowsMoveInWholeGranulesAndCostTimeOfTheirOwn) {
+  const LoadParams params{.rate = BytesPerCycle(64), .setup = Cycles(10), .granule = Bytes(128), .row = Bytes(32)};
+  const Cycles setup(10);
+  EXPECT_EQ(load_time(params, Bytes(4 * 128), 4), setup + Cycles(4 * (128 + 32) / 64));
+  EXPECT_EQ(load_time(params, Bytes(4 * 129), 4), setup + Cycles(4 * (256 + 32) / 64));
+}
+
+TEST(LoadTiming, CoresThatWalkTheSameRowsTakeTurns) {
+  const LoadParams params{.rate = BytesPerCycle(64), .setup = Cycles(10), .shared_row = Bytes(32)};
+  const Cycles setup(10), alone(8 * 128 / 64);
+  EXPECT_EQ(load_time(params, Bytes(8 * 128), 8, 4), setup + alone);
+  EXPECT_EQ(load_time(params, Bytes(8 * 128), 8, 5), setup + Cycles(8 * 5 * 32 / 64));
+}
+
+TEST(LoadTiming, ReproducesThePublishedLoads) {
+  // CANN matmul samples, one core: 64 and 256 rows of 128 bytes (950); 64 and 128 rows of 128 bytes (910B1).
+  const LoadParams ascend_950{.rate = BytesPerCycle(128), .setup = Cycles(280), .row = Bytes(68)};
+  EXPECT_EQ(load_time(ascend_950, Bytes(64 * 128), 64), Cycles(378));
+  EXPECT_EQ(load_time(ascend_950, Bytes(256 * 128), 256), Cycles(672));
+  const LoadParams ascend_910b{.rate = BytesPerCycle(151), .setup = Cycles(40), .granule = Bytes(512)};
+  EXPECT_EQ(load_time(ascend_910b, Bytes(64 * 128), 64), Cycles(258));
+  EXPECT_EQ(load_time(ascend_910b, Bytes(128 * 128), 128), Cycles(475));
+}
+
 TEST(FeedTiming, OperandsTakeTheReadPortOneAfterTheOther) {
   const FeedParams params{.a_rate = BytesPerCycle(128), .b_rate = BytesPerCycle(64), .setup = Cycles(5)};
   const Cycles setup(5), a(256 / 128), b(320 / 64);
@@ -36,6 +60,27 @@ TEST(FeedTiming, ReproducesThePublishedPairs) {
   const FeedParams ascend_910b{.a_rate = BytesPerCycle(256), .b_rate = BytesPerCycle(128), .setup = Cycles(47)};
   EXPECT_EQ(feed_time(ascend_910b, Bytes(64 * 64 * 2), Bytes(64 * 64 * 2)), Cycles(143));
   EXPECT_EQ(feed_time(ascend_910b, Bytes(128 * 64 * 2), Bytes(256 * 64 * 2)), Cycles(367));
+}
+
+TEST(FeedTiming, WaitsForTheBytesThatALoadWritesMeanwhile) {
+  const FeedParams params{.a_rate = BytesPerCycle(128),
+                          .b_rate = BytesPerCycle(128),
+                          .setup = Cycles(5),
+                          .shared_port = BytesPerCycle(256)};
+  const Cycles setup(5), transfer(1024 / 128), written(1024 / 128 * 64 / 256);
+  EXPECT_EQ(feed_time(params, Bytes(512), Bytes(512), BytesPerCycle(0)), setup + transfer);
+  EXPECT_EQ(feed_time(params, Bytes(512), Bytes(512), BytesPerCycle(64)), setup + transfer + written);
+  FeedParams separate = params;
+  separate.shared_port = BytesPerCycle(0);
+  EXPECT_EQ(feed_time(separate, Bytes(512), Bytes(512), BytesPerCycle(64)), setup + transfer);
+}
+
+TEST(IssueTiming, FoldedConstantsHaveCostsOfTheirOwn) {
+  const IssueParams params{.step = Cycles(4), .tile = Cycles(30), .step_folded = Cycles(1), .tile_folded = Cycles(9)};
+  EXPECT_EQ(params.per_step(false), Cycles(4));
+  EXPECT_EQ(params.per_step(true), Cycles(1));
+  EXPECT_EQ(params.per_tile(false), Cycles(30));
+  EXPECT_EQ(params.per_tile(true), Cycles(9));
 }
 
 constexpr MatrixParams kCube{.cube = {.m0 = 16, .n0 = 16, .k0_4bit = 64, .k0_8bit = 32, .k0_16bit = 16},

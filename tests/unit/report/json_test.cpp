@@ -61,11 +61,13 @@ TEST(ResultJson, WhatIsNotThereIsNull) {
 
 TEST(ResultJson, TileIsAnObject) {
   RunResult result = sample_result();
-  result.gemms[0].scheme.tile = Tiling{128, 256, {{64, 512}, {32, 32}}, LoopOrder::a_resident, 4, 8};
+  result.gemms[0].scheme.tile = Tiling{128, 256, {{64, 512, 4}, {32, 32}}, LoopOrder::a_resident, 4, 8};
   const Json json = Json::parse(result_json(result));
   EXPECT_EQ(json["gemms"][0]["scheme"]["tile"],
-            Json::parse(R"({"m": 128, "n": 256, "passes": [{"k": 64, "stage_k": 512}, {"k": 32, "stage_k": 32}],
-                            "order": "a_resident", "cores_m": 4, "cores_n": 8})"));
+            Json::parse(R"({"m": 128, "n": 256, "passes": [{"k": 64, "stage_k": 512, "scale_stages": 4},
+                                                           {"k": 32, "stage_k": 32, "scale_stages": 1}],
+                            "order": "a_resident", "cores_m": 4, "cores_n": 8, "core_m": 0, "core_n": 0,
+                            "l1_slots": 2, "parts_m": 1, "drain_follows": true, "constants_folded": true})"));
 }
 
 TEST(ResultJson, NonFiniteNumbersAreNull) {
