@@ -174,27 +174,6 @@ TEST(EveryPinnedTile, WorksOrIsRefusedForABufferOrCores) {
 
 // ------ monotonicity
 
-struct Improvement {
-  std::string name;
-  void (*apply)(MachineParams&);
-};
-
-const std::vector<Improvement>& improvements() {
-  static const std::vector<Improvement> kImprovements{
-      {"more HBM bandwidth", [](MachineParams& m) { m.hbm.bandwidth = BytesPerSecond(m.hbm.bandwidth.count() * 1.5); }},
-      {"more L2 bandwidth", [](MachineParams& m) { m.l2.bandwidth = BytesPerSecond(m.l2.bandwidth.count() * 1.5); }},
-      {"less HBM latency", [](MachineParams& m) { m.hbm.latency = Nanoseconds(m.hbm.latency.count() * 0.5); }},
-      {"less L2 latency", [](MachineParams& m) { m.l2.latency = Nanoseconds(m.l2.latency.count() * 0.5); }},
-      {"faster load", [](MachineParams& m) { m.core.load.rate = BytesPerCycle(m.core.load.rate.count() * 1.5); }},
-      {"faster feed of A",
-       [](MachineParams& m) { m.core.feed.a_rate = BytesPerCycle(m.core.feed.a_rate.count() * 1.5); }},
-      {"faster feed of B",
-       [](MachineParams& m) { m.core.feed.b_rate = BytesPerCycle(m.core.feed.b_rate.count() * 1.5); }},
-      {"faster drain", [](MachineParams& m) { m.core.drain.rate = BytesPerCycle(m.core.drain.rate.count() * 1.5); }},
-  };
-  return kImprovements;
-}
-
 // The largest ratio by which an improvement slows a program down; 1 when none does. Names the culprit.
 std::pair<double, std::string> worst_improvement(const Case& one, const Tiling& tiling) {
   std::pair<double, std::string> worst{1, "none"};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <random>
 
 #include "tests/oracle/ready.h"
@@ -11,12 +12,17 @@ namespace oscsim {
 
 class Variants {
  public:
-  explicit Variants(std::uint32_t seed) : bits_(seed) {}
+  // Draws a number within [low, high].
+  using Draw = std::function<std::int64_t(std::int64_t low, std::int64_t high)>;
 
+  explicit Variants(Draw draw) : draw_(std::move(draw)) {}
   // Written out instead of std distributions: those may differ between standard libraries.
-  std::int64_t between(std::int64_t low, std::int64_t high) {
-    return low + static_cast<std::int64_t>(bits_() % static_cast<std::uint32_t>(high - low + 1));
-  }
+  explicit Variants(std::uint32_t seed)
+      : draw_([bits = std::mt19937(seed)](std::int64_t low, std::int64_t high) mutable {
+          return low + static_cast<std::int64_t>(bits() % static_cast<std::uint32_t>(high - low + 1));
+        }) {}
+
+  std::int64_t between(std::int64_t low, std::int64_t high) { return draw_(low, high); }
   // 1/4 to 4 in steps of the square root of two.
   double factor() { return std::exp2(static_cast<double>(between(-4, 4)) / 2); }
 
@@ -56,7 +62,32 @@ class Variants {
   }
 
  private:
-  std::mt19937 bits_;
+  Draw draw_;
 };
+
+struct Improvement {
+  std::string name;
+  void (*apply)(units::MachineParams&);
+};
+
+inline const std::vector<Improvement>& improvements() {
+  static const std::vector<Improvement> kImprovements{
+      {"more HBM bandwidth",
+       [](units::MachineParams& m) { m.hbm.bandwidth = BytesPerSecond(m.hbm.bandwidth.count() * 1.5); }},
+      {"more L2 bandwidth",
+       [](units::MachineParams& m) { m.l2.bandwidth = BytesPerSecond(m.l2.bandwidth.count() * 1.5); }},
+      {"less HBM latency", [](units::MachineParams& m) { m.hbm.latency = Nanoseconds(m.hbm.latency.count() * 0.5); }},
+      {"less L2 latency", [](units::MachineParams& m) { m.l2.latency = Nanoseconds(m.l2.latency.count() * 0.5); }},
+      {"faster load",
+       [](units::MachineParams& m) { m.core.load.rate = BytesPerCycle(m.core.load.rate.count() * 1.5); }},
+      {"faster feed of A",
+       [](units::MachineParams& m) { m.core.feed.a_rate = BytesPerCycle(m.core.feed.a_rate.count() * 1.5); }},
+      {"faster feed of B",
+       [](units::MachineParams& m) { m.core.feed.b_rate = BytesPerCycle(m.core.feed.b_rate.count() * 1.5); }},
+      {"faster drain",
+       [](units::MachineParams& m) { m.core.drain.rate = BytesPerCycle(m.core.drain.rate.count() * 1.5); }},
+  };
+  return kImprovements;
+}
 
 }  // namespace oscsim
