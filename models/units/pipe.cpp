@@ -122,8 +122,9 @@ void Pipe::begin() {
     giver = take_tokens();
     check_slots();
   }
+  const bool has_waited = started > covered_until_;  // not for a token that came as the pipe became free
   account_wait(started, giver);
-  if (giver) trail_ = Trail::after(*giver, id_, started);
+  if (giver && has_waited) trail_ = Trail::after(*giver, id_, started);
 
   Flying flying{std::move(*pending_), {}, trail_, false};
   pending_.reset();

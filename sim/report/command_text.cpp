@@ -57,7 +57,7 @@ std::string command_name(const units::Command& command) {
       [](const units::GatherWork&) { return std::string("gather"); },
       [](const units::VectorWork& work) { return fmt::format("cast {}", part_name(work.part)); },
       [&](const units::FeedWork&) {
-        const bool is_branch = !command.reads.empty() && command.reads.front().region.tensor == TensorId::branch_a;
+        const bool is_branch = !command.writes.empty() && command.writes.front().region.tensor == TensorId::branch_a;
         return std::string(is_branch ? "branch pair" : "pair");
       },
       [](const units::MatmulWork& work) { return fmt::format("{} bit{}", work.bits, work.branch ? " branch" : ""); },
@@ -81,7 +81,8 @@ void describe_command(const units::Command& command, JsonMembers& args) {
         args.add("part", part_name(work.part)).add("bytes", work.input.count());
       },
       [&](const units::FeedWork& work) {
-        if (command.reads.size() == 2) add_pair(args, command.reads[0].region, command.reads[1].region);
+        if (!command.writes.empty() && command.writes.front().second)
+          add_pair(args, command.writes.front().region, *command.writes.front().second);
         args.add("bytes_a", work.a.count()).add("bytes_b", work.b.count());
       },
       [&](const units::MatmulWork& work) {
