@@ -20,7 +20,7 @@ using OutputSink = std::function<void(const Gemm&, const numerics::Matrix&)>;
 
 class Replay {
  public:
-  Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders);
+  Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders = {});
 
   void gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink);
   // Completes the result after the last GEMM.
