@@ -49,17 +49,21 @@ class Core : public sc_core::sc_module {
 
 class Chip : public sc_core::sc_module {
  public:
-  Chip(sc_core::sc_module_name name, const MachineParams& machine, Program program, const TileObserver& on_output)
+  Chip(sc_core::sc_module_name name, const MachineParams& machine, Program program, const Observers& observers)
       : sc_module(name), clock_(machine.clock), l2_("l2", machine.l2, clock_), hbm_("hbm", machine.hbm, clock_) {
     l2_.hbm.bind(hbm_.socket);
+    for (Observer* observer : observers.events) observer->begin(program);
+    l2_.show_to(observers.events);
+    hbm_.show_to(observers.events);
     for (CoreProgram& core_program : program.cores) {
       const std::string core_name = fmt::format("core{}", cores_.size());
       Core& core =
           *cores_.emplace_back(std::make_unique<Core>(core_name.c_str(), machine, clock_, std::move(core_program)));
       core.load.memory.bind(l2_.cores);
       core.drain.memory.bind(l2_.cores);
-      if (on_output)
-        core.drain.on_retire([&on_output](const Command& command) {
+      for (Pipe* pipe : core.pipes()) pipe->show_to(observers.events, cores_.size() - 1);
+      if (observers.on_output)
+        core.drain.on_retire([&on_output = observers.on_output](const Command& command) {
           const auto& work = std::get<DrainWork>(command.work);
           if (work.output) on_output(work.region);
         });
@@ -121,13 +125,13 @@ class Context {
 
 }  // namespace
 
-SimulationResult simulate(const MachineParams& machine, Program program, const TileObserver& on_output) {
+SimulationResult simulate(const MachineParams& machine, Program program, const Observers& observers) {
   ensure(static_cast<std::int64_t>(program.cores.size()) <= machine.cores, "program for {} cores on a machine of {}",
          program.cores.size(), machine.cores);
   const Context context;
   SimulationResult result;
   {
-    Chip chip("chip", machine, std::move(program), on_output);
+    Chip chip("chip", machine, std::move(program), observers);
     sc_core::sc_start();
     result = chip.result();
   }

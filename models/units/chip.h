@@ -21,9 +21,15 @@ struct SimulationResult {
 // An output tile has been written: rows [row, row + rows), columns [k, k + depth).
 using TileObserver = std::function<void(const Region&)>;
 
+// Who looks on.
+struct Observers {
+  TileObserver on_output;
+  std::vector<Observer*> events;
+};
+
 // Runs the program to its end in a SystemC context of its own; not reentrant, one simulation at a time in a process
 // (SystemC 2.3.4 keeps its context in globals). DefectError when the pipes of a core block each other, with what each
 // one waits for.
-SimulationResult simulate(const MachineParams& machine, Program program, const TileObserver& on_output = {});
+SimulationResult simulate(const MachineParams& machine, Program program, const Observers& observers = {});
 
 }  // namespace oscsim::units

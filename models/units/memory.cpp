@@ -10,6 +10,14 @@ Bytes bytes_of(const tlm::tlm_generic_payload& payload) {
   return Bytes(static_cast<std::int64_t>(payload.get_data_length()));
 }
 
+// Bytes that have passed a server of `rate` at `until`.
+void show(ObserverSpan observers, MemoryId memory, Instant at, const tlm::tlm_generic_payload& payload,
+          BytesPerCycle rate, double until) {
+  const Bytes bytes = bytes_of(payload);
+  const double span = static_cast<double>(bytes.count()) / rate.count();
+  for (Observer* observer : observers) observer->transfer({memory, at, payload.is_write(), until - span, until, bytes});
+}
+
 }  // namespace
 
 std::size_t hash_value(const Region& region) {
@@ -33,6 +41,7 @@ Hbm::Hbm(sc_core::sc_module_name name, const HbmParams& params, const ClockDomai
 void Hbm::transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   const double now = static_cast<double>(clock_.now().cycle());
   double end = server_.serve(now + clock_.cycles(delay), bytes_of(payload));
+  if (!observers_.empty()) show(observers_, MemoryId::hbm, clock_.now(), payload, server_.rate(), end);
   if (payload.is_write()) {
     written_ += bytes_of(payload);
   } else {
@@ -59,6 +68,7 @@ void L2::transport(int /*core*/, tlm::tlm_generic_payload& payload, sc_core::sc_
   const double now = static_cast<double>(clock_.now().cycle());
   const double arrival = now + clock_.cycles(delay);
   const double own = server_.serve(arrival, bytes_of(payload));
+  if (!observers_.empty()) show(observers_, MemoryId::l2, clock_.now(), payload, server_.rate(), own);
   double end = own;
   if (payload.is_write()) {
     written_ += bytes_of(payload);

@@ -14,7 +14,7 @@
 
 #include "models/units/clock.h"
 #include "models/units/machine.h"
-#include "models/units/program.h"
+#include "models/units/observer.h"
 
 namespace oscsim::units {
 
@@ -40,6 +40,7 @@ class Hbm : public sc_core::sc_module {
   tlm_utils::simple_target_socket<Hbm> socket{"socket"};
 
   Hbm(sc_core::sc_module_name name, const HbmParams& params, const ClockDomain& clock);
+  void show_to(ObserverSpan observers) { observers_ = observers; }
   Bytes read() const { return read_; }
   Bytes written() const { return written_; }
 
@@ -49,6 +50,7 @@ class Hbm : public sc_core::sc_module {
   ClockDomain clock_;
   BandwidthServer server_;
   double latency_;  // cycles
+  ObserverSpan observers_;
   Bytes read_{0}, written_{0};
 };
 
@@ -63,6 +65,7 @@ class L2 : public sc_core::sc_module {
   tlm_utils::simple_initiator_socket<L2> hbm{"hbm"};
 
   L2(sc_core::sc_module_name name, const L2Params& params, const ClockDomain& clock);
+  void show_to(ObserverSpan observers) { observers_ = observers; }
   Bytes read() const { return read_; }
   Bytes written() const { return written_; }
 
@@ -82,7 +85,8 @@ class L2 : public sc_core::sc_module {
   Bytes capacity_;
   BandwidthServer server_;
   double latency_;  // cycles
-  Lru lru_;         // most recently used first
+  ObserverSpan observers_;
+  Lru lru_;  // most recently used first
   boost::unordered_map<Region, Lru::iterator> resident_;
   Bytes used_{0};
   Bytes read_{0}, written_{0};

@@ -44,6 +44,7 @@ class BandwidthServer {
     free_at_ = std::max(arrival, free_at_) + static_cast<double>(bytes.count()) / rate_.count();
     return free_at_;
   }
+  BytesPerCycle rate() const { return rate_; }
 
  private:
   BytesPerCycle rate_;

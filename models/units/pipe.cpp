@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/units/pipe.h"
 
+#include <algorithm>
+
 namespace oscsim::units {
 namespace {
 
@@ -17,6 +19,7 @@ std::string Region::text() const {
 
 Pipe::Pipe(sc_core::sc_module_name name, PipeId id, CoreRings& rings, const ClockDomain& clock, Overlap overlap)
     : sc_module(name), id_(id), rings_(rings), clock_(clock), overlap_(overlap) {
+  trail_.steps.push_back({Instant(), id});
   SC_METHOD(step);
   sensitive << wake_;
 }
@@ -73,44 +76,57 @@ bool Pipe::can_start() {
   return true;
 }
 
-// The wait that ends at `started`, charged to the pipe whose token came last: the time since that pipe's command began
-// to that pipe, the time before to what that pipe itself had waited for.
-void Pipe::account_wait(Instant started, const std::optional<Provenance>& giver) {
+// The wait that ends at `started`, each part of it charged to the pipe that was at work on the token that came last.
+void Pipe::account_wait(Instant started, const std::optional<Trail>& giver) {
   if (started <= covered_until_) return;
   if (!giver) {
     time_.startup += started - covered_until_;
+    if (!observers_.empty()) waits_.push_back({id_, covered_until_, started});
   } else {
-    const Instant from = std::clamp(giver->start, covered_until_, started);
-    time_.waiting[static_cast<std::size_t>(giver->root)] += from - covered_until_;
-    time_.waiting[static_cast<std::size_t>(giver->pipe)] += started - from;
+    Instant until = started;
+    for (const Trail::Step& step : giver->steps) {
+      const bool is_last = &step == &giver->steps.back();
+      const Instant from = is_last ? covered_until_ : std::clamp(step.since, covered_until_, until);
+      wait_for(step.pipe, from, until);
+      until = from;
+    }
   }
   covered_until_ = started;
 }
 
-// Returns who gave the token that the command had to wait for.
-std::optional<Provenance> Pipe::take_tokens() {
+void Pipe::wait_for(PipeId pipe, Instant from, Instant until) {
+  if (from >= until) return;
+  time_.waiting[static_cast<std::size_t>(pipe)] += until - from;
+  if (!observers_.empty()) waits_.push_back({pipe, from, until});
+}
+
+// Returns where the token comes from that the command had to wait for.
+std::optional<Trail> Pipe::take_tokens() {
+  std::optional<Trail> giver;
+  const auto taken = [&](RingId ring, bool data, const Trail& from) {
+    if (missing_ && missing_->ring == ring && missing_->data == data) giver = from;
+    show_ring(ring);
+  };
   for (const Read& read : pending_->reads)
-    if (read.take) rings_[read.ring].take_data();
+    if (read.take) taken(read.ring, true, rings_[read.ring].take_data());
   for (const Write& write : pending_->writes)
-    if (write.take) rings_[write.ring].take_space();
-  if (!missing_) return std::nullopt;
-  const Ring& ring = rings_[missing_->ring];
-  const Provenance giver = missing_->data ? ring.data_from() : ring.space_from();
+    if (write.take) taken(write.ring, false, rings_[write.ring].take_space());
   missing_.reset();
   return giver;
 }
 
 void Pipe::begin() {
   const Instant started = now();
-  std::optional<Provenance> giver;
+  std::optional<Trail> giver;
   if (overlap_ == Overlap::tokens) {
     giver = take_tokens();
     check_slots();
   }
+  const bool has_waited = started > covered_until_;  // not for a token that came as the pipe became free
   account_wait(started, giver);
-  const PipeId root = giver ? giver->root : id_;
+  if (giver && has_waited) trail_ = Trail::after(*giver, id_, started);
 
-  Flying flying{std::move(*pending_), {}, started, root, false};
+  Flying flying{std::move(*pending_), {}, trail_, false};
   pending_.reset();
   flying.timing = start(flying.command);
   Timing& timing = flying.timing;
@@ -124,6 +140,7 @@ void Pipe::begin() {
   covered_until_ = free_at_;
   time_.active += std::max(timing.done, time_.end) - std::max(started, time_.end);
   time_.end = std::max(timing.done, free_at_);
+  if (!observers_.empty()) show_command(flying, started);
   ++time_.commands;
 
   if (overlap_ == Overlap::tokens)
@@ -131,7 +148,8 @@ void Pipe::begin() {
       Ring::Slot& slot = rings_[write.ring].slot(write.slot);
       slot = {write.region, write.second, timing.done};
       if (write.publish == Publish::at_start) {
-        wake(rings_[write.ring].give_data({id_, started, root}));
+        wake(rings_[write.ring].give_data(flying.trail));
+        show_ring(write.ring);
       }
     }
   flying_.push_back(std::move(flying));
@@ -152,13 +170,41 @@ void Pipe::give_space(Flying& flying) {
   flying.released = true;
   if (overlap_ == Overlap::perfect) return;
   for (const Read& read : flying.command.reads)
-    if (read.give) wake(rings_[read.ring].give_space({id_, flying.start, flying.root}));
+    if (read.give) {
+      wake(rings_[read.ring].give_space(flying.trail));
+      show_ring(read.ring);
+    }
 }
 
 void Pipe::give_data(const Flying& flying) {
   if (overlap_ == Overlap::perfect) return;
   for (const Write& write : flying.command.writes)
-    if (write.publish == Publish::at_end) wake(rings_[write.ring].give_data({id_, flying.start, flying.root}));
+    if (write.publish == Publish::at_end) {
+      wake(rings_[write.ring].give_data(flying.trail));
+      show_ring(write.ring);
+    }
+}
+
+void Pipe::show_command(const Flying& flying, Instant started) {
+  std::ranges::reverse(waits_);
+  const CommandEvent event{.core = core_,
+                           .pipe = id_,
+                           .index = time_.commands,
+                           .start = started,
+                           .free = free_at_,
+                           .release = flying.timing.release,
+                           .done = flying.timing.done,
+                           .work = flying.timing.work,
+                           .waits = waits_,
+                           .command = flying.command};
+  for (Observer* observer : observers_) observer->command(event);
+  waits_.clear();
+}
+
+void Pipe::show_ring(RingId id) {
+  if (observers_.empty()) return;
+  const Ring& ring = rings_[id];
+  for (Observer* observer : observers_) observer->ring({core_, id, now(), ring.size(), ring.filled(), ring.free()});
 }
 
 void Pipe::retire_due() {

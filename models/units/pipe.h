@@ -11,6 +11,7 @@
 
 #include "models/units/clock.h"
 #include "models/units/machine.h"
+#include "models/units/observer.h"
 #include "models/units/ring.h"
 
 namespace oscsim::units {
@@ -36,7 +37,7 @@ struct PipeTime {
   Cycles busy{0};                        // the unit's own work, without the branch's
   Cycles branch{0};                      // its work for the branch's passes
   Cycles startup{0};                     // gaps and latencies between instructions
-  std::array<Cycles, kPipes> waiting{};  // by the pipe at the root of the wait
+  std::array<Cycles, kPipes> waiting{};  // by the pipe that was at work on what was waited for
   Cycles active{0};                      // with a command between its start and its end, latency included
   Instant end;                           // of the last command, latency included
   std::int64_t commands = 0;
@@ -57,6 +58,11 @@ class Pipe : public sc_core::sc_module {
   void run(CommandStream* stream) { stream_ = stream; }
   // Called at the end of each command.
   void on_retire(std::function<void(const Command&)> observer) { observer_ = std::move(observer); }
+  // Shows commands and tokens, as those of core `core`.
+  void show_to(ObserverSpan observers, std::size_t core) {
+    observers_ = observers;
+    core_ = core;
+  }
 
   const PipeTime& time() const { return time_; }
   // Throws what stopped the pipe, if anything did.
@@ -86,8 +92,7 @@ class Pipe : public sc_core::sc_module {
   struct Flying {
     Command command;
     Timing timing;
-    Instant start;
-    PipeId root;
+    Trail trail;
     bool released;
   };
   struct Missing {
@@ -101,12 +106,15 @@ class Pipe : public sc_core::sc_module {
   bool fetch();
   bool can_start();
   void begin();
-  std::optional<Provenance> take_tokens();
+  std::optional<Trail> take_tokens();
   void retire_due();
   void give_space(Flying& flying);
   void give_data(const Flying& flying);
   void check_slots() const;
-  void account_wait(Instant started, const std::optional<Provenance>& giver);
+  void account_wait(Instant started, const std::optional<Trail>& giver);
+  void wait_for(PipeId pipe, Instant from, Instant until);
+  void show_command(const Flying& flying, Instant started);
+  void show_ring(RingId id);
   void schedule();
 
   PipeId id_;
@@ -115,10 +123,14 @@ class Pipe : public sc_core::sc_module {
   Overlap overlap_;
   CommandStream* stream_ = nullptr;
   std::function<void(const Command&)> observer_;
+  ObserverSpan observers_;
+  std::size_t core_ = 0;
+  std::vector<Wait> waits_;  // before the command that begins, latest first; empty when nobody looks
   std::optional<Command> pending_;
   std::deque<Flying> flying_;
   Instant free_at_;
   Instant covered_until_;           // time up to which busy, startup or waiting has been accounted
+  Trail trail_;                     // of the last command that began
   std::optional<Missing> missing_;  // the token that the pending command waited for last
   PipeTime time_;
   std::exception_ptr failure_;

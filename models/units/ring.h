@@ -2,6 +2,7 @@
 // A buffer as a ring of slots, with the tokens that pipes exchange through it.
 #pragma once
 
+#include <boost/container/static_vector.hpp>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -13,11 +14,24 @@ namespace oscsim::units {
 
 class Pipe;
 
-// Why a token was given when it was: the pipe, when its command began, and what that pipe had waited for before.
-struct Provenance {
-  PipeId pipe{};
-  Instant start;
-  PipeId root{};
+// Why a command began when it did: who was at work on what it needed, back in time. Each step is a pipe and since when
+// it was the one to wait for; the latest comes first and the last one stands for all time before.
+struct Trail {
+  static constexpr std::size_t kSteps = 6;  // assumed: a wait longer than six hand-overs is charged to the sixth
+  struct Step {
+    Instant since;
+    PipeId pipe{};
+  };
+  boost::container::static_vector<Step, kSteps> steps;
+
+  // Of a command of `pipe` that begins at `start` because it had what `cause` led to.
+  static Trail after(const Trail& cause, PipeId pipe, Instant start) {
+    Trail trail;
+    trail.steps.push_back({start, pipe});
+    for (const Step& step : cause.steps)
+      if (trail.steps.size() < kSteps) trail.steps.push_back(step);
+    return trail;
+  }
 };
 
 // Contract
@@ -31,28 +45,28 @@ class Ring {
     Instant ready;  // when the last write to the slot ends
   };
 
-  explicit Ring(std::int64_t slots) : slots_(static_cast<std::size_t>(slots)), free_(slots) {}
+  explicit Ring(std::int64_t slots) : slots_(static_cast<std::size_t>(slots)), space_(slots, slots), data_(slots, 0) {}
 
-  bool has_data() const { return data_ > 0; }
-  bool has_space() const { return free_ > 0; }
-  void take_data() { --data_; }
-  void take_space() { --free_; }
+  std::int64_t size() const { return static_cast<std::int64_t>(slots_.size()); }
+  std::int64_t filled() const { return data_.count; }
+  std::int64_t free() const { return space_.count; }
+  bool has_data() const { return data_.count > 0; }
+  bool has_space() const { return space_.count > 0; }
+  // Each returns where the token comes from, valid until the next one is given.
+  const Trail& take_data() { return data_.take(); }
+  const Trail& take_space() { return space_.take(); }
   // Each returns the pipe that waits for the token, if one does.
-  Pipe* give_data(const Provenance& from) {
-    ++data_;
-    data_from_ = from;
+  Pipe* give_data(const Trail& from) {
+    data_.give(from);
     return std::exchange(data_waiter_, nullptr);
   }
-  Pipe* give_space(const Provenance& from) {
-    ++free_;
-    space_from_ = from;
+  Pipe* give_space(const Trail& from) {
+    space_.give(from);
     return std::exchange(space_waiter_, nullptr);
   }
   // One pipe reads a ring and one writes it, so one waiter of each kind is enough.
   void await_data(Pipe* pipe) { data_waiter_ = pipe; }
   void await_space(Pipe* pipe) { space_waiter_ = pipe; }
-  const Provenance& data_from() const { return data_from_; }
-  const Provenance& space_from() const { return space_from_; }
   Slot& slot(std::int64_t index) {
     ensure(index >= 0 && index < static_cast<std::int64_t>(slots_.size()), "slot {} of a ring of {}", index,
            slots_.size());
@@ -60,10 +74,28 @@ class Ring {
   }
 
  private:
+  // Tokens of one kind, taken in the order in which they were given.
+  struct Tokens {
+    Tokens(std::int64_t slots, std::int64_t tokens) : from(static_cast<std::size_t>(slots)), count(tokens) {}
+
+    void give(const Trail& trail) {
+      from[(first + static_cast<std::size_t>(count)) % from.size()] = trail;
+      ++count;
+    }
+    const Trail& take() {
+      --count;
+      const std::size_t taken = first;
+      first = first + 1 == from.size() ? 0 : first + 1;
+      return from[taken];
+    }
+
+    std::vector<Trail> from;
+    std::size_t first = 0;
+    std::int64_t count = 0;
+  };
+
   std::vector<Slot> slots_;
-  std::int64_t free_ = 0;
-  std::int64_t data_ = 0;
-  Provenance data_from_, space_from_;
+  Tokens space_, data_;
   Pipe* data_waiter_ = nullptr;
   Pipe* space_waiter_ = nullptr;
 };

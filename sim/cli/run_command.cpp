@@ -5,6 +5,7 @@
 #include "sim/cli/arguments.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/progress.h"
+#include "sim/cli/recording.h"
 #include "sim/cli/standard_output.h"
 #include "sim/config/atomic_file.h"
 #include "sim/report/csv.h"
@@ -21,6 +22,7 @@ struct RunArguments {
   RunOptions options;
   std::string seed = "1", threads = "0", kernel = "auto";
   std::string json, csv;
+  RecordingArguments recording;
 };
 
 int run_command(RunArguments& arguments) {
@@ -28,13 +30,17 @@ int run_command(RunArguments& arguments) {
   options.seed = static_cast<std::uint64_t>(integer_argument("--seed", arguments.seed, 0));
   options.threads = static_cast<int>(integer_argument("--threads", arguments.threads, 0, kMostThreads));
   options.kernel = choice_argument<numerics::Kernel>("--kernel", arguments.kernel);
-  require_writable({{"--json", arguments.json}, {"--csv", arguments.csv}, {"--outputs", options.outputs}});
+  arguments.recording.check();
+  std::vector<std::pair<std::string, std::string>> files = arguments.recording.files();
+  files.insert(files.end(), {{"--json", arguments.json}, {"--csv", arguments.csv}, {"--outputs", options.outputs}});
+  require_writable(files);
 
   ProgressLine line;
-  const RunResult result = run(options, [&line](std::size_t done, std::size_t total, const std::string& next) {
+  const Progress progress = [&line](std::size_t done, std::size_t total, const std::string& next) {
     line.update(done, total, next);
-  });
-  line.clear();
+    if (done == total) line.clear();
+  };
+  const RunResult result = recorded_run(arguments.recording, options, progress);
   if (!arguments.json.empty()) config::write_file_atomically(arguments.json, result_json(result));
   if (!arguments.csv.empty()) config::write_file_atomically(arguments.csv, result_csv(result));
   print(result_table(result));
@@ -72,6 +78,7 @@ void add_outputs(CLI::App& command, RunArguments& arguments) {
   command.add_option("--csv", arguments.csv, "write the main columns")->type_name("FILE");
   command.add_option("--outputs", arguments.options.outputs, "write the scheme's outputs, safetensors in FP32")
       ->type_name("FILE");
+  add_recording_options(command, arguments.recording);
 }
 
 }  // namespace
@@ -94,7 +101,8 @@ void add_run_command(CLI::App& app, Action& action) {
   command.footer(
       "Examples:\n"
       "  oscsim run --machine ascend_950pr --layers 0 --json result.json\n"
-      "  oscsim run --gemm 2048,4096,4096,attn_in --set machine.core.gather.lanes=32 --verify\n");
+      "  oscsim run --gemm 2048,4096,4096,attn_in --set machine.core.gather.lanes=32 --verify\n"
+      "  oscsim run --layers 0 --timing-only --timeline layer.json.gz --timeline-cores 0,1\n");
   command.callback([arguments, &action] { action = [arguments] { return run_command(*arguments); }; });
 }
 

@@ -28,8 +28,14 @@ void stream_into(const fs::path& to, const fs::path& path, const std::function<v
   std::ofstream file(to, std::ios::binary);
   if (!file) cannot_write(path, errno);
   writer(file);
+  const bool has_failed = !file;
+  errno = 0;
+  if (has_failed) {  // why is lost among what the writer did since: one more try tells
+    file.clear();
+    file.put('\n');
+  }
   file.flush();
-  if (!file) cannot_write(path, errno == 0 ? EIO : errno);
+  if (has_failed || !file) cannot_write(path, errno == 0 ? EIO : errno);
 }
 
 // A file under a name of its own; removed again unless it was renamed.

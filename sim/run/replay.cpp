@@ -66,8 +66,8 @@ void compute_tile(tbb::task_group& tiles, const numerics::GemmEngine& engine, Ma
 
 }  // namespace
 
-Replay::Replay(const RunOptions& options, const RunInputs& inputs)
-    : options_(options), inputs_(inputs), timing_(inputs.machine) {
+Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders)
+    : options_(options), inputs_(inputs), timing_(inputs.machine, recorders) {
   for (const Gemm& gemm : inputs.trace.gemms) ++waiting_[gemm.input].readers;
 }
 
@@ -97,39 +97,41 @@ const ChannelTable* Replay::table(const Gemm& gemm, const GemmPlan& plan, Input&
   return &input.tables.emplace(key, std::move(found)).first->second;
 }
 
-SideResult Replay::timed(const NamedScheme& scheme, const Gemm& gemm, const units::TileObserver& on_output) {
+SideResult Replay::timed(Side side, const Gemm& gemm, const units::TileObserver& on_output) {
+  const NamedScheme& scheme = scheme_of(side);
   const GemmPlan plan = plan_of(scheme, gemm);
-  SideResult side = timing_.gemm(plan, scheme.config.mapping, on_output);
-  side.scheme = scheme.name;
-  side.formats = format_text(plan);
-  return side;
+  const WorkLabel label{side, scheme.name, gemm.name, format_text(plan), false, gemm.position, gemm.m, gemm.n, gemm.k};
+  SideResult result = timing_.gemm(label, plan, scheme.config.mapping, on_output);
+  result.scheme = label.scheme;
+  result.formats = label.formats;
+  return result;
 }
 
 // Quantising and gathering the GEMM's input, once for all GEMMs that treat it alike.
 void Replay::shared_work(const Gemm& gemm, Input& input, RunResult& result) {
   if (!inputs_.machine.model_shared_work) return;
-  const auto side = [&](const NamedScheme& scheme, const char* which) -> std::optional<SideResult> {
+  const auto work_of = [&](Side side) -> std::optional<SideResult> {
+    const NamedScheme& scheme = scheme_of(side);
     const GemmPlan plan = plan_of(scheme, gemm);
-    if (!plan.activation.any() || std::exchange(input.reported[which + treatment_key(plan)], true)) return std::nullopt;
-    SideResult work = timing_.activation(plan.activation, gemm.input_rows, gemm.k, table(gemm, plan, input));
-    work.scheme = scheme.name;
-    work.formats =
+    if (!plan.activation.any()) return std::nullopt;
+    if (std::exchange(input.reported[fmt::format("{} {}", name_of(side), treatment_key(plan))], true))
+      return std::nullopt;
+    const std::string formats =
         fmt::format("{}{}", plan.activation.gather_group > 0 ? "gather, " : "", name_of(plan.activation.format));
+    const WorkLabel label{side, scheme.name, gemm.input, formats, true, gemm.position, gemm.input_rows, 0, gemm.k};
+    SideResult work = timing_.activation(label, plan.activation, table(gemm, plan, input));
+    work.scheme = label.scheme;
+    work.formats = label.formats;
     return work;
   };
-  SharedResult shared{gemm.input,
-                      gemm.position,
-                      gemm.input_rows,
-                      gemm.k,
-                      1,
-                      side(inputs_.scheme, "scheme "),
-                      side(inputs_.baseline, "baseline ")};
+  SharedResult shared{gemm.input, gemm.position,         gemm.input_rows,        gemm.k,
+                      1,          work_of(Side::scheme), work_of(Side::baseline)};
   if (shared.scheme || shared.baseline) result.shared.push_back(std::move(shared));
 }
 
-SideResult Replay::computed(const NamedScheme& scheme, const Gemm& gemm, Input& input, const Tensor& weight,
-                            const ExactRows& exact, const std::vector<std::int64_t>& rows, Matrix& output) {
-  const GemmPlan plan = plan_of(scheme, gemm);
+SideResult Replay::computed(Side which, const Gemm& gemm, Input& input, const Tensor& weight, const ExactRows& exact,
+                            const std::vector<std::int64_t>& rows, Matrix& output) {
+  const GemmPlan plan = plan_of(scheme_of(which), gemm);
   const ChannelTable* channels = table(gemm, plan, input);
   auto prepared = input.prepared.find(treatment_key(plan));
   if (prepared == input.prepared.end())
@@ -149,7 +151,7 @@ SideResult Replay::computed(const NamedScheme& scheme, const Gemm& gemm, Input& 
   tbb::task_group tiles;
   SideResult side;
   try {
-    side = timed(scheme, gemm, [&](const units::Region& region) { compute_tile(tiles, engine, output, region); });
+    side = timed(which, gemm, [&](const units::Region& region) { compute_tile(tiles, engine, output, region); });
   } catch (...) {
     tiles.cancel();
     tiles.wait();
@@ -182,11 +184,11 @@ void Replay::both_computed(const Gemm& gemm, Input& input, RunResult& result, co
   const Tensor weight = inputs_.tensors->weight(gemm.weight, gemm.n, gemm.k);
   const ExactRows exact = this->exact(gemm, tensor(gemm, input).view, weight.view, rows);
   const std::size_t index = result.gemms.size() - 1;
-  for (const auto& [scheme, side] :
-       {std::pair(&inputs_.baseline, &GemmResult::baseline), std::pair(&inputs_.scheme, &GemmResult::scheme)}) {
+  for (const auto& [which, side] :
+       {std::pair(Side::baseline, &GemmResult::baseline), std::pair(Side::scheme, &GemmResult::scheme)}) {
     Matrix output;
-    result.gemms[index].*side = computed(*scheme, gemm, input, weight, exact, rows, output);
-    if (sink && side == &GemmResult::scheme) sink(gemm, output);
+    result.gemms[index].*side = computed(which, gemm, input, weight, exact, rows, output);
+    if (sink && which == Side::scheme) sink(gemm, output);
     hash_.finish(result);
     hash_.start(std::move(output), {index, side});
   }
@@ -205,8 +207,8 @@ void Replay::gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink) {
   GemmResult& row = result.gemms.emplace_back();
   row.gemm = gemm;
   if (options_.timing_only) {
-    row.scheme = timed(inputs_.scheme, gemm, {});
-    row.baseline = timed(inputs_.baseline, gemm, {});
+    row.scheme = timed(Side::scheme, gemm, {});
+    row.baseline = timed(Side::baseline, gemm, {});
   } else {
     both_computed(gemm, input, result, sink);
   }

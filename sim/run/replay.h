@@ -20,7 +20,7 @@ using OutputSink = std::function<void(const Gemm&, const numerics::Matrix&)>;
 
 class Replay {
  public:
-  Replay(const RunOptions& options, const RunInputs& inputs);
+  Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders = {});
 
   void gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink);
   // Completes the result after the last GEMM.
@@ -40,14 +40,15 @@ class Replay {
   const ChannelTable* table(const Gemm& gemm, const GemmPlan& plan, Input& input);
   void shared_work(const Gemm& gemm, Input& input, RunResult& result);
   GemmPlan plan_of(const NamedScheme& scheme, const Gemm& gemm) const;
-  SideResult timed(const NamedScheme& scheme, const Gemm& gemm, const units::TileObserver& on_output);
+  const NamedScheme& scheme_of(Side side) const { return side == Side::scheme ? inputs_.scheme : inputs_.baseline; }
+  SideResult timed(Side side, const Gemm& gemm, const units::TileObserver& on_output);
   // Fills in both sides of the result's last GEMM.
   void both_computed(const Gemm& gemm, Input& input, RunResult& result, const OutputSink& sink);
   // `dispatched`: the rows of X [input_rows, k] that the GEMM reads; empty: all.
   ExactRows exact(const Gemm& gemm, numerics::MatrixView x, numerics::MatrixView weight,
                   const std::vector<std::int64_t>& dispatched) const;
-  SideResult computed(const NamedScheme& scheme, const Gemm& gemm, Input& input, const Tensor& weight,
-                      const ExactRows& exact, const std::vector<std::int64_t>& rows, numerics::Matrix& output);
+  SideResult computed(Side side, const Gemm& gemm, Input& input, const Tensor& weight, const ExactRows& exact,
+                      const std::vector<std::int64_t>& rows, numerics::Matrix& output);
   Verification verify(const GemmPlan& plan, const Gemm& gemm, Input& input, numerics::MatrixView weight,
                       const std::vector<std::int64_t>& rows, const PreparedOperand& activation,
                       const PreparedOperand& prepared_weight, const numerics::Matrix& output);

@@ -26,9 +26,16 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, kNever);
 }
 
-void replay_all(const RunOptions& options, const RunInputs& inputs, const Progress& progress, const OutputSink& sink,
-                RunResult& result) {
-  Replay replay(options, inputs);
+struct RunContext {
+  const RunOptions& options;
+  const RunInputs& inputs;
+  const Progress& progress;
+  const Recorders& recorders;
+};
+
+void replay_all(const RunContext& context, const OutputSink& sink, RunResult& result) {
+  const auto& [options, inputs, progress, recorders] = context;
+  Replay replay(options, inputs, recorders);
   const std::vector<Gemm>& gemms = inputs.trace.gemms;
   for (std::size_t i = 0; i < gemms.size(); ++i) {
     if (progress) progress(i, gemms.size(), gemms[i].name);
@@ -39,29 +46,30 @@ void replay_all(const RunOptions& options, const RunInputs& inputs, const Progre
 }
 
 // The scheme's outputs go to the file while they are computed: it appears when the last one is there.
-void replay_into_file(const RunOptions& options, const RunInputs& inputs, const Progress& progress, RunResult& result) {
+void replay_into_file(const RunContext& context, RunResult& result) {
+  const RunInputs& inputs = context.inputs;
   std::vector<SafetensorsSpec> specs;
   for (const Gemm& gemm : inputs.trace.gemms) specs.push_back({gemm.name + ".output", "F32", {gemm.m, gemm.n}});
-  write_safetensors(options.outputs, specs, {{"provenance", inputs.provenance.dump()}}, [&](SafetensorsBody& body) {
-    replay_all(
-        options, inputs, progress,
-        [&](const Gemm&, const numerics::Matrix& output) {
-          const auto bytes = static_cast<std::size_t>(output.rows() * output.cols()) * sizeof(float);
-          body.append({output.view().data(), bytes});
-        },
-        result);
+  const std::string provenance = inputs.provenance.dump();
+  write_safetensors(context.options.outputs, specs, {{"provenance", provenance}}, [&](SafetensorsBody& body) {
+    const auto append = [&](const Gemm&, const numerics::Matrix& output) {
+      const auto bytes = static_cast<std::size_t>(output.rows() * output.cols()) * sizeof(float);
+      body.append({output.view().data(), bytes});
+    };
+    replay_all(context, append, result);
   });
 }
 
 }  // namespace
 
-RunResult run(const RunOptions& options, const Progress& progress) {
+RunResult run(const RunOptions& options, const Progress& progress, const Recorders& recorders) {
   if (options.timing_only && options.verify) input_error("--verify compares outputs: not with --timing-only");
   if (options.timing_only && !options.outputs.empty()) input_error("--outputs needs outputs: not with --timing-only");
   std::optional<tbb::global_control> threads;
   if (options.threads > 0)
     threads.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.threads));
   const RunInputs inputs = read_inputs(options);
+  for (Recorder* recorder : recorders) recorder->open(inputs.machine, inputs.trace.gemms);
   keep_freed_memory();
 
   RunResult result;
@@ -70,10 +78,11 @@ RunResult run(const RunOptions& options, const Progress& progress) {
   result.baseline = inputs.baseline.name;
   result.trace = inputs.trace_name;
   result.provenance = inputs.provenance;
+  const RunContext context{options, inputs, progress, recorders};
   if (options.outputs.empty())
-    replay_all(options, inputs, progress, {}, result);
+    replay_all(context, {}, result);
   else
-    replay_into_file(options, inputs, progress, result);
+    replay_into_file(context, result);
 
   for (const GemmResult& gemm : result.gemms) {
     add(result.scheme_total, gemm.scheme, gemm.repeat);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/run/recorder.h"
 #include "sim/run/result.h"
 
 namespace oscsim {
@@ -36,6 +37,6 @@ struct RunOptions {
 using Progress = std::function<void(std::size_t, std::size_t, const std::string&)>;
 
 // InputError for anything the user can mend, before long work where possible.
-RunResult run(const RunOptions& options, const Progress& progress = {});
+RunResult run(const RunOptions& options, const Progress& progress = {}, const Recorders& recorders = {});
 
 }  // namespace oscsim

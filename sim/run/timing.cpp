@@ -120,28 +120,53 @@ SideResult timing_of(const units::MachineParams& machine, PipeId primary, const 
   return result;
 }
 
-SideResult TimingModel::gemm(const GemmPlan& plan, const MappingParams& pinned, const units::TileObserver& on_output) {
-  const std::string key = key_of(plan, pinned);
-  if (const auto known = known_.find(key); known != known_.end() && !on_output) return known->second;
+std::string TimingModel::key_for(const WorkLabel& label, std::string key) const {
+  return recorders_.empty() ? key : fmt::format("{} {}", name_of(label.side), key);
+}
+
+const TimingModel::Known* TimingModel::find(const std::string& key) const {
+  const auto known = known_.find(key);
+  return known == known_.end() ? nullptr : &known->second;
+}
+
+units::SimulationResult TimingModel::simulate(const WorkLabel& label, bool is_new, units::Program program,
+                                              const units::TileObserver& on_output) {
+  units::Observers observers{on_output, {}};
+  if (is_new)
+    for (Recorder* recorder : recorders_) {
+      recorder->begin_work(label);
+      observers.events.push_back(recorder);
+    }
+  return units::simulate(machine_, std::move(program), observers);
+}
+
+// Remembers the result and tells the recorders of it.
+SideResult TimingModel::finished(const WorkLabel& label, const std::string& key, SideResult result) {
+  const auto [known, is_new] = known_.try_emplace(key, Known{result, label.name});
+  for (Recorder* recorder : recorders_) recorder->end_work(label, result, is_new ? "" : known->second.name);
+  return result;
+}
+
+SideResult TimingModel::gemm(const WorkLabel& label, const GemmPlan& plan, const MappingParams& pinned,
+                             const units::TileObserver& on_output) {
+  const std::string key = key_for(label, key_of(plan, pinned));
+  const Known* known = find(key);
+  if (known != nullptr && !on_output) return finished(label, key, known->result);
   auto tiling = tilings_.find(key);
   if (tiling == tilings_.end()) tiling = tilings_.emplace(key, search_tiling(plan, machine_, pinned)).first;
   units::Program program = gemm_program(plan, machine_, tiling->second);
   const PipeId primary = program.primary;
-  SideResult result = timing_of(machine_, primary, units::simulate(machine_, std::move(program), on_output));
+  SideResult result = timing_of(machine_, primary, simulate(label, known == nullptr, std::move(program), on_output));
   result.tile = tiling->second;
-  known_.insert_or_assign(key, result);
-  return result;
+  return finished(label, key, std::move(result));
 }
 
-SideResult TimingModel::activation(const ActivationPlan& plan, std::int64_t rows, std::int64_t k,
-                                   const ChannelTable* table) {
-  const std::string key = key_of(plan, rows, k, table);
-  if (const auto known = known_.find(key); known != known_.end()) return known->second;
-  units::Program program = activation_program(plan, machine_, rows, k, table);
+SideResult TimingModel::activation(const WorkLabel& label, const ActivationPlan& plan, const ChannelTable* table) {
+  const std::string key = key_for(label, key_of(plan, label.m, label.k, table));
+  if (const Known* known = find(key)) return finished(label, key, known->result);
+  units::Program program = activation_program(plan, machine_, label.m, label.k, table);
   const PipeId primary = program.primary;
-  const SideResult result = timing_of(machine_, primary, units::simulate(machine_, std::move(program)));
-  known_.emplace(key, result);
-  return result;
+  return finished(label, key, timing_of(machine_, primary, simulate(label, true, std::move(program), {})));
 }
 
 }  // namespace oscsim

@@ -8,6 +8,7 @@
 #include "models/schemes/channel_table.h"
 #include "models/units/chip.h"
 #include "sim/mapping/gemm_program.h"
+#include "sim/run/recorder.h"
 #include "sim/run/result.h"
 
 namespace oscsim {
@@ -17,18 +18,33 @@ SideResult timing_of(const units::MachineParams& machine, units::PipeId primary,
                      const units::SimulationResult& simulation);
 
 // Simulates programs on one machine. Equal work is simulated once unless its tiles are observed; cycles are a pure
-// function of the arguments either way.
+// function of the arguments either way. Recorders see the events of each side's equal work once.
 class TimingModel {
  public:
-  explicit TimingModel(const units::MachineParams& machine) : machine_(machine) {}
+  explicit TimingModel(const units::MachineParams& machine, Recorders recorders = {})
+      : machine_(machine), recorders_(std::move(recorders)) {}
 
-  SideResult gemm(const GemmPlan& plan, const MappingParams& pinned, const units::TileObserver& on_output = {});
+  SideResult gemm(const WorkLabel& label, const GemmPlan& plan, const MappingParams& pinned,
+                  const units::TileObserver& on_output = {});
   // `table` is needed when the plan gathers.
-  SideResult activation(const ActivationPlan& plan, std::int64_t rows, std::int64_t k, const ChannelTable* table);
+  SideResult activation(const WorkLabel& label, const ActivationPlan& plan, const ChannelTable* table);
 
  private:
+  struct Known {
+    SideResult result;
+    std::string name;  // of the work that was simulated
+  };
+
+  units::SimulationResult simulate(const WorkLabel& label, bool is_new, units::Program program,
+                                   const units::TileObserver& on_output);
+  // What is recorded of two sides does not stand for each other.
+  std::string key_for(const WorkLabel& label, std::string key) const;
+  const Known* find(const std::string& key) const;
+  SideResult finished(const WorkLabel& label, const std::string& key, SideResult result);
+
   const units::MachineParams& machine_;
-  std::map<std::string, SideResult> known_;
+  Recorders recorders_;
+  std::map<std::string, Known> known_;
   std::map<std::string, Tiling> tilings_;
 };
 

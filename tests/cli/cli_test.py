@@ -207,6 +207,7 @@ class HelpTest(ProgramTest):
         text = self.check_done(["run", "--help"])
         for option in (
             "machine trace scheme baseline set tensors table timing-only seed threads verify json csv outputs layers "
+            "timeline timeline-cores timeline-window vcd "
             "only gemm allow-nonfinite kernel"
         ).split():
             self.assertIn(f"--{option} ", text)

@@ -111,14 +111,15 @@ TEST(EveryRun, TakesTheSameCyclesAgain) {
 // How often each output element was drained.
 void expect_each_output_once(const MachineParams& machine, const GemmPlan& plan, const Tiling& tiling) {
   std::vector<int> drained(static_cast<std::size_t>(plan.m * plan.n));
-  simulate_gemm(machine, plan, tiling, [&](const Region& tile) {
+  const auto count = [&](const Region& tile) {
     ASSERT_EQ(tile.tensor, TensorId::output);
     ASSERT_TRUE(tile.row >= 0 && tile.rows > 0 && tile.row + tile.rows <= plan.m) << tile.text();
     ASSERT_TRUE(tile.k >= 0 && tile.depth > 0 && tile.k + tile.depth <= plan.n) << tile.text();
     for (std::int64_t row = tile.row; row < tile.row + tile.rows; ++row)
       for (std::int64_t col = tile.k; col < tile.k + tile.depth; ++col)
         ++drained[static_cast<std::size_t>(row * plan.n + col)];
-  });
+  };
+  simulate_gemm(machine, plan, tiling, {.on_output = count, .events = {}});
   EXPECT_EQ(std::ranges::count(drained, 1), plan.m * plan.n);
 }
 

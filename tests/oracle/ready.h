@@ -49,8 +49,8 @@ inline GemmPlan plan_of(const SchemeParams& scheme, const Shape& shape) {
 }
 
 inline units::SimulationResult simulate_gemm(const units::MachineParams& machine, const GemmPlan& plan,
-                                             const Tiling& tiling, const units::TileObserver& on_output = {}) {
-  return units::simulate(machine, gemm_program(plan, machine, tiling), on_output);
+                                             const Tiling& tiling, const units::Observers& observers = {}) {
+  return units::simulate(machine, gemm_program(plan, machine, tiling), observers);
 }
 
 inline units::SimulationResult simulate_gemm(const units::MachineParams& machine, const GemmPlan& plan) {

@@ -138,7 +138,8 @@ TEST(Observer, ExceptionsKeepTheirType) {
   std::vector<CoreCommands> cores(1);
   cores[0].pipes.emplace_back(PipeId::drain, std::vector{drain(tile(TensorId::output, 0), kBytes)});
   const auto throwing = [](const Region&) { input_error("disk full"); };
-  EXPECT_THROW(simulate(small_machine(), program_of(std::move(cores)), throwing), InputError);
+  EXPECT_THROW(simulate(small_machine(), program_of(std::move(cores)), {.on_output = throwing, .events = {}}),
+               InputError);
 }
 
 }  // namespace

@@ -181,7 +181,8 @@ TEST(Observer, SeesEachOutputTileOnce) {
                                                      drain(tile(TensorId::output, 1), kBytes)});
   std::vector<CoreCommands> cores;
   cores.push_back(std::move(core));
-  simulate(small_machine(), program_of(std::move(cores)), [&](const Region& region) { seen.push_back(region); });
+  const auto record = [&](const Region& region) { seen.push_back(region); };
+  simulate(small_machine(), program_of(std::move(cores)), {.on_output = record, .events = {}});
   EXPECT_EQ(seen, (std::vector{tile(TensorId::output, 0), tile(TensorId::output, 1)}));
 }
 
