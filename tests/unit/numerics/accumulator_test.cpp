@@ -51,15 +51,19 @@ float engine_output(const GemmOperands& operands, Kernel kernel) {
   return out;
 }
 
-// The dot product of two rows, the same by the reference and by every kernel.
+// The output of operands of one row, the same by the reference and by every kernel.
+float output_of(const GemmOperands& operands) {
+  const float expected = reference::output(operands, 0, 0);
+  for (const Kernel kernel : available_kernels())
+    EXPECT_EQ(bits_of(engine_output(operands, kernel)), bits_of(expected))
+        << text_of(operands.accumulator) << " " << name_of(kernel);
+  return expected;
+}
+
 float dot(std::string_view name, FormatId id, const Values& a_values, const Values& b_values) {
   const QuantisedMatrix a = row_of(id, a_values);
   const QuantisedMatrix b = row_of(id, b_values);
-  const GemmOperands operands{.a = &a, .b = &b, .accumulator = accumulator(name)};
-  const float expected = reference::output(operands, 0, 0);
-  for (const Kernel kernel : available_kernels())
-    EXPECT_EQ(bits_of(engine_output(operands, kernel)), bits_of(expected)) << name << " " << name_of(kernel);
-  return expected;
+  return output_of({.a = &a, .b = &b, .accumulator = accumulator(name)});
 }
 
 // The sum of the values themselves: FP16 or another format by one.
@@ -282,6 +286,72 @@ TEST(Fused, BlackwellNvf4MultipliesTheSumBySignificandsOfScales) {
   x.block_scale[1] = static_cast<std::uint8_t>(encode(kE4m3, 0x1p-9, ElementRounding::nearest_even));
   const GemmOperands operands{.a = &x, .b = &y, .accumulator = accumulator("blackwell_nvf4")};
   EXPECT_EQ(reference::output(operands, 0, 0), 12 * 1.625F + 12 * 0x1p-9F);
+}
+
+// Elements that are not zero below a scale that is: their term is zero, and zero terms do not align.
+TEST(Fused, SubBlocksWithAScaleOfZeroDoNotAlign) {
+  constexpr std::uint8_t kZero = 0x00, kMinusZero = 0x80, kLeast = 0x01, k1 = 0x38, k256 = 0x78;  // of E4M3
+  const auto result = [](std::uint8_t a_first, std::uint8_t b_first, std::uint8_t second) {
+    QuantisedMatrix a = row_of(FormatId::nvfp4_single, Values(32, 1));
+    QuantisedMatrix b = a;
+    a.block_scale = {a_first, second};
+    b.block_scale = {b_first, second};
+    return output_of({.a = &a, .b = &b, .accumulator = accumulator("fused(2,2,rz,16)")});
+  };
+  // The second sub-block is 16, or 2^-14. An alignment to 2^8 would leave units of 2^6, one to 1 units of 2^-2.
+  EXPECT_EQ(result(kZero, k256, k1), 16);
+  EXPECT_EQ(result(k256, kMinusZero, k1), 16);
+  EXPECT_EQ(result(kZero, kZero, kLeast), 0x1p-14F);
+}
+
+TEST(Fused, GroupsWithAScaleOfZeroKeepTheAccumulator) {
+  // BF16 scales of 1 and 2^100, each of two groups of 64.
+  QuantisedMatrix b = empty_quantised(FormatId::int4_asym, 1, 256);
+  std::ranges::fill(b.codes, std::uint8_t{0x11});
+  b.block_scale = {0x80, 0x3F, 0, 0x80, 0x71, 0};
+  QuantisedMatrix a = row_of(FormatId::nvfp4_single, Values(256, 1));
+  std::fill(a.block_scale.begin() + 8, a.block_scale.end(), std::uint8_t{0});
+  EXPECT_EQ(output_of({.a = &a, .b = &b, .accumulator = accumulator("blackwell_mxf4")}), 128);
+}
+
+// Blocks of 32 with these scales, powers of two.
+QuantisedMatrix large_row(const Values& values, int first_exponent, int second_exponent) {
+  QuantisedMatrix row = row_of(FormatId::mxfp4, values);
+  row.block_scale = {static_cast<std::uint8_t>(kE8m0Bias + first_exponent),
+                     static_cast<std::uint8_t>(kE8m0Bias + second_exponent)};
+  return row;
+}
+
+TEST(Fused, SubBlocksThatOverflowStayInfinite) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const QuantisedMatrix b = large_row(Values(64, 4), 60, 60);
+  Values values(64, 4);
+  const auto result = [&](int first, int second, std::string_view name) {
+    const QuantisedMatrix a = large_row(values, first, second);
+    return output_of({.a = &a, .b = &b, .accumulator = accumulator(name)});
+  };
+  // 32 products of 16 are 2^9.
+  EXPECT_EQ(result(58, 0, "blackwell_mxf4"), 0x1p127F);
+  EXPECT_EQ(result(59, 0, "blackwell_mxf4"), kInfinity);
+  std::fill(values.begin() + 32, values.end(), -4);
+  // In one group what follows may take the sum back below 2^128; in groups of 32 the first is infinite for good.
+  EXPECT_EQ(result(59, 58, "blackwell_mxf4"), 0x1p127F);
+  EXPECT_EQ(result(59, 58, "fused(35,2,rz,16)"), kInfinity);
+  EXPECT_EQ(result(59, 67, "fused(35,2,rz_e8m13,16)"), kInfinity);
+  std::fill(values.begin(), values.begin() + 32, -4);
+  EXPECT_EQ(result(59, -20, "fused(35,2,rne,16)"), -kInfinity);
+}
+
+TEST(Fused, InfinitePathsOfOppositeSignsJoinToNan) {
+  const QuantisedMatrix a = large_row(Values(64, 4), 67, 67);
+  const QuantisedMatrix b = large_row(Values(64, 4), 60, 60);
+  const QuantisedMatrix branch_a = row_of(FormatId::bf16, {0x1p100});
+  const QuantisedMatrix branch_b = row_of(FormatId::bf16, {-0x1p100});
+  GemmOperands operands{.a = &a, .b = &b, .branch_a = &branch_a, .branch_b = &branch_b};
+  operands.accumulator = accumulator("blackwell_mxf4");
+  EXPECT_EQ(bits_of(output_of(operands)), operands.accumulator.nan_bits);
+  operands.join = Join::chain;  // the branch's product is finite, the accumulator no longer
+  EXPECT_EQ(output_of(operands), std::numeric_limits<float>::infinity());
 }
 
 TEST(Fused, ChainedBranchesContinueInTheAccumulator) {
