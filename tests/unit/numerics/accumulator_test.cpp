@@ -14,51 +14,11 @@
 #include "models/numerics/element.h"
 #include "models/numerics/gemm.h"
 #include "tests/unit/numerics/exact.h"
+#include "tests/unit/numerics/fused_oracle.h"
+#include "tests/unit/numerics/rows.h"
 
 namespace oscsim::numerics {
 namespace {
-
-using Values = std::vector<double>;
-
-std::uint32_t bits_of(float value) {
-  return std::bit_cast<std::uint32_t>(value);
-}
-
-// One row with these elements, which the format holds exactly; scales are 1 (the zero byte of E8M0 is 2^-127).
-QuantisedMatrix row_of(FormatId id, const Values& values) {
-  const FormatInfo& info = format(id);
-  QuantisedMatrix row = empty_quantised(id, 1, static_cast<std::int64_t>(values.size()));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint32_t code = encode(layout_of(info.element), values[i], ElementRounding::nearest_even);
-    if (info.element_bits == 4)
-      row.codes[i / 2] = static_cast<std::uint8_t>(row.codes[i / 2] | code << i % 2 * 4);
-    else if (info.element_bits == 8)
-      row.codes[i] = static_cast<std::uint8_t>(code);
-    else
-      for (std::size_t byte = 0; byte < 2; ++byte)
-        row.codes[2 * i + byte] = static_cast<std::uint8_t>(code >> 8 * byte);
-  }
-  const std::uint32_t one =
-      info.block_scale == BlockScale::e4m3 ? encode(kE4m3, 1, ElementRounding::nearest_even) : std::uint32_t{kE8m0Bias};
-  std::ranges::fill(row.block_scale, static_cast<std::uint8_t>(one));
-  std::ranges::fill(row.outer_scale, 1.0F);
-  return row;
-}
-
-float engine_output(const GemmOperands& operands, Kernel kernel) {
-  float out = -1;
-  GemmEngine(operands, kernel).compute({0, 0, 1, 1}, {&out, 1, 1});
-  return out;
-}
-
-// The output of operands of one row, the same by the reference and by every kernel.
-float output_of(const GemmOperands& operands) {
-  const float expected = reference::output(operands, 0, 0);
-  for (const Kernel kernel : available_kernels())
-    EXPECT_EQ(bits_of(engine_output(operands, kernel)), bits_of(expected))
-        << text_of(operands.accumulator) << " " << name_of(kernel);
-  return expected;
-}
 
 float dot(std::string_view name, FormatId id, const Values& a_values, const Values& b_values) {
   const QuantisedMatrix a = row_of(id, a_values);
@@ -259,101 +219,6 @@ TEST(Fused, HopperFp8GroupsOf32AndAdaGroupsOf16) {
   EXPECT_EQ(sum("hopper_fp8", values, FormatId::fp8), 0);
 }
 
-TEST(Fused, BlackwellMxf4SumsSixteenExactlyAndAlignsByScales) {
-  // Blocks of 32 with scales 1 and 2^36: the second's two sub-blocks cancel. Its unit is 2^36 - 35 = 2.
-  Values a(64, 0);
-  a[32] = 6;
-  a[63] = -6;
-  Values ones(64, 1);
-  const auto result = [&](double first, std::string_view name) {
-    a[0] = first;
-    QuantisedMatrix x = row_of(FormatId::mxfp4, a);
-    const QuantisedMatrix y = row_of(FormatId::mxfp4, ones);
-    x.block_scale[1] = kE8m0Bias + 36;
-    return reference::output({.a = &x, .b = &y, .accumulator = accumulator(name)}, 0, 0);
-  };
-  EXPECT_EQ(result(3, "blackwell_mxf4"), 2);
-  EXPECT_EQ(result(1.5, "blackwell_mxf4"), 0);
-  EXPECT_EQ(result(1.5, "exact"), 1.5F);
-  // Products of 32 one by one are aligned with their own exponents: 6 and 2^36 make 2^38, whose unit is 2^13.
-  EXPECT_EQ(result(3, "fused(25,64,rz)"), 0);
-}
-
-TEST(Fused, BlackwellNvf4MultipliesTheSumBySignificandsOfScales) {
-  QuantisedMatrix x = row_of(FormatId::nvfp4_single, Values(32, 1.5));
-  const QuantisedMatrix y = row_of(FormatId::nvfp4_single, Values(32, 0.5));
-  x.block_scale[0] = static_cast<std::uint8_t>(encode(kE4m3, 1.625, ElementRounding::nearest_even));
-  x.block_scale[1] = static_cast<std::uint8_t>(encode(kE4m3, 0x1p-9, ElementRounding::nearest_even));
-  const GemmOperands operands{.a = &x, .b = &y, .accumulator = accumulator("blackwell_nvf4")};
-  EXPECT_EQ(reference::output(operands, 0, 0), 12 * 1.625F + 12 * 0x1p-9F);
-}
-
-// Elements that are not zero below a scale that is: their term is zero, and zero terms do not align.
-TEST(Fused, SubBlocksWithAScaleOfZeroDoNotAlign) {
-  constexpr std::uint8_t kZero = 0x00, kMinusZero = 0x80, kLeast = 0x01, k1 = 0x38, k256 = 0x78;  // of E4M3
-  const auto result = [](std::uint8_t a_first, std::uint8_t b_first, std::uint8_t second) {
-    QuantisedMatrix a = row_of(FormatId::nvfp4_single, Values(32, 1));
-    QuantisedMatrix b = a;
-    a.block_scale = {a_first, second};
-    b.block_scale = {b_first, second};
-    return output_of({.a = &a, .b = &b, .accumulator = accumulator("fused(2,2,rz,16)")});
-  };
-  // The second sub-block is 16, or 2^-14. An alignment to 2^8 would leave units of 2^6, one to 1 units of 2^-2.
-  EXPECT_EQ(result(kZero, k256, k1), 16);
-  EXPECT_EQ(result(k256, kMinusZero, k1), 16);
-  EXPECT_EQ(result(kZero, kZero, kLeast), 0x1p-14F);
-}
-
-TEST(Fused, GroupsWithAScaleOfZeroKeepTheAccumulator) {
-  // BF16 scales of 1 and 2^100, each of two groups of 64.
-  QuantisedMatrix b = empty_quantised(FormatId::int4_asym, 1, 256);
-  std::ranges::fill(b.codes, std::uint8_t{0x11});
-  b.block_scale = {0x80, 0x3F, 0, 0x80, 0x71, 0};
-  QuantisedMatrix a = row_of(FormatId::nvfp4_single, Values(256, 1));
-  std::fill(a.block_scale.begin() + 8, a.block_scale.end(), std::uint8_t{0});
-  EXPECT_EQ(output_of({.a = &a, .b = &b, .accumulator = accumulator("blackwell_mxf4")}), 128);
-}
-
-// Blocks of 32 with these scales, powers of two.
-QuantisedMatrix large_row(const Values& values, int first_exponent, int second_exponent) {
-  QuantisedMatrix row = row_of(FormatId::mxfp4, values);
-  row.block_scale = {static_cast<std::uint8_t>(kE8m0Bias + first_exponent),
-                     static_cast<std::uint8_t>(kE8m0Bias + second_exponent)};
-  return row;
-}
-
-TEST(Fused, SubBlocksThatOverflowStayInfinite) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const QuantisedMatrix b = large_row(Values(64, 4), 60, 60);
-  Values values(64, 4);
-  const auto result = [&](int first, int second, std::string_view name) {
-    const QuantisedMatrix a = large_row(values, first, second);
-    return output_of({.a = &a, .b = &b, .accumulator = accumulator(name)});
-  };
-  // 32 products of 16 are 2^9.
-  EXPECT_EQ(result(58, 0, "blackwell_mxf4"), 0x1p127F);
-  EXPECT_EQ(result(59, 0, "blackwell_mxf4"), kInfinity);
-  std::fill(values.begin() + 32, values.end(), -4);
-  // In one group what follows may take the sum back below 2^128; in groups of 32 the first is infinite for good.
-  EXPECT_EQ(result(59, 58, "blackwell_mxf4"), 0x1p127F);
-  EXPECT_EQ(result(59, 58, "fused(35,2,rz,16)"), kInfinity);
-  EXPECT_EQ(result(59, 67, "fused(35,2,rz_e8m13,16)"), kInfinity);
-  std::fill(values.begin(), values.begin() + 32, -4);
-  EXPECT_EQ(result(59, -20, "fused(35,2,rne,16)"), -kInfinity);
-}
-
-TEST(Fused, InfinitePathsOfOppositeSignsJoinToNan) {
-  const QuantisedMatrix a = large_row(Values(64, 4), 67, 67);
-  const QuantisedMatrix b = large_row(Values(64, 4), 60, 60);
-  const QuantisedMatrix branch_a = row_of(FormatId::bf16, {0x1p100});
-  const QuantisedMatrix branch_b = row_of(FormatId::bf16, {-0x1p100});
-  GemmOperands operands{.a = &a, .b = &b, .branch_a = &branch_a, .branch_b = &branch_b};
-  operands.accumulator = accumulator("blackwell_mxf4");
-  EXPECT_EQ(bits_of(output_of(operands)), operands.accumulator.nan_bits);
-  operands.join = Join::chain;  // the branch's product is finite, the accumulator no longer
-  EXPECT_EQ(output_of(operands), std::numeric_limits<float>::infinity());
-}
-
 TEST(Fused, ChainedBranchesContinueInTheAccumulator) {
   const QuantisedMatrix a = row_of(FormatId::mxfp4, {4});
   const QuantisedMatrix b = row_of(FormatId::mxfp4, {4});  // 2^4
@@ -440,31 +305,16 @@ QuantisedMatrix random_codes(FormatId id, std::int64_t rows, std::int64_t k, uns
   return matrix;
 }
 
-// fused(F, n, rounding) of values without block scales, in Boost's integers: an oracle that shares nothing with the
-// reference but the decoded values.
+// Values without block scales; `least` is the exponent of the formats' subnormals.
 float oracle(const Fusion& fusion, const std::vector<float>& a, const std::vector<float>& b, int least) {
-  const auto exponent_of = [](float value, int at_least) { return std::max(std::ilogb(value), at_least); };
+  const auto exponent_of = [&](float value) { return value == 0 ? 0 : std::max(std::ilogb(value), least); };
   float acc = 0;
   for (std::size_t first = 0; first < a.size(); first += static_cast<std::size_t>(fusion.terms)) {
-    const std::size_t last = std::min(a.size(), first + static_cast<std::size_t>(fusion.terms));
-    int largest = acc == 0 ? -126 : exponent_of(acc, -126);
-    for (std::size_t i = first; i < last; ++i)
-      if (a[i] != 0 && b[i] != 0) largest = std::max(largest, exponent_of(a[i], least) + exponent_of(b[i], least));
-    const exact::Integer unit = exact::Integer(1) << (exact::kFraction + largest - fusion.fraction_bits);
-    exact::Integer total = exact::of(static_cast<double>(acc)) / unit * unit;
-    for (std::size_t i = first; i < last; ++i)
-      total += exact::of(static_cast<double>(a[i]) * static_cast<double>(b[i])) / unit * unit;
-    if (fusion.rounding != FusedRounding::rne && total != 0) {
-      const int keep = fusion.rounding == FusedRounding::rz ? 23 : 13;
-      const exact::Integer magnitude = abs(total);
-      const int leading = std::max(static_cast<int>(msb(magnitude)), exact::kFraction - 126);
-      const exact::Integer step = exact::Integer(1) << (leading - keep);
-      const bool negative = total < 0;
-      total = total / step * step;
-      acc = total == 0 && negative ? -0.0F : exact::rounded(total);
-    } else {
-      acc = exact::rounded(total);
-    }
+    std::vector<exact::Term> terms;
+    for (std::size_t i = first; i < std::min(a.size(), first + static_cast<std::size_t>(fusion.terms)); ++i)
+      terms.push_back(
+          {exact::of(static_cast<double>(a[i]) * static_cast<double>(b[i])), exponent_of(a[i]) + exponent_of(b[i])});
+    acc = exact::fused(acc, terms, fusion);
   }
   return acc;
 }
