@@ -186,8 +186,9 @@ void TermOperand::unpack_scales(std::int64_t row, std::int64_t k, std::int64_t c
   for (std::int64_t i = 0; i < count / sub_block_; ++i) {
     const std::int64_t at = k + i * sub_block_;
     const Factor scale = at < matrix_.k ? scale_at(matrix_, row, at) : Factor{};
-    scales[i * stride] = std::isfinite(scale.value) ? scale.value : 0;
-    alignments[i * stride] = static_cast<std::int16_t>(scale.exponent);
+    const bool none = scale.value == 0 || !std::isfinite(scale.value);
+    scales[i * stride] = none ? 0 : scale.value;
+    alignments[i * stride] = none ? kNoAlignment : static_cast<std::int16_t>(scale.exponent);
   }
 }
 

@@ -14,52 +14,16 @@
 #include "models/numerics/element.h"
 #include "models/numerics/gemm.h"
 #include "tests/unit/numerics/exact.h"
+#include "tests/unit/numerics/fused_oracle.h"
+#include "tests/unit/numerics/rows.h"
 
 namespace oscsim::numerics {
 namespace {
 
-using Values = std::vector<double>;
-
-std::uint32_t bits_of(float value) {
-  return std::bit_cast<std::uint32_t>(value);
-}
-
-// One row with these elements, which the format holds exactly; scales are 1 (the zero byte of E8M0 is 2^-127).
-QuantisedMatrix row_of(FormatId id, const Values& values) {
-  const FormatInfo& info = format(id);
-  QuantisedMatrix row = empty_quantised(id, 1, static_cast<std::int64_t>(values.size()));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint32_t code = encode(layout_of(info.element), values[i], ElementRounding::nearest_even);
-    if (info.element_bits == 4)
-      row.codes[i / 2] = static_cast<std::uint8_t>(row.codes[i / 2] | code << i % 2 * 4);
-    else if (info.element_bits == 8)
-      row.codes[i] = static_cast<std::uint8_t>(code);
-    else
-      for (std::size_t byte = 0; byte < 2; ++byte)
-        row.codes[2 * i + byte] = static_cast<std::uint8_t>(code >> 8 * byte);
-  }
-  const std::uint32_t one =
-      info.block_scale == BlockScale::e4m3 ? encode(kE4m3, 1, ElementRounding::nearest_even) : std::uint32_t{kE8m0Bias};
-  std::ranges::fill(row.block_scale, static_cast<std::uint8_t>(one));
-  std::ranges::fill(row.outer_scale, 1.0F);
-  return row;
-}
-
-float engine_output(const GemmOperands& operands, Kernel kernel) {
-  float out = -1;
-  GemmEngine(operands, kernel).compute({0, 0, 1, 1}, {&out, 1, 1});
-  return out;
-}
-
-// The dot product of two rows, the same by the reference and by every kernel.
 float dot(std::string_view name, FormatId id, const Values& a_values, const Values& b_values) {
   const QuantisedMatrix a = row_of(id, a_values);
   const QuantisedMatrix b = row_of(id, b_values);
-  const GemmOperands operands{.a = &a, .b = &b, .accumulator = accumulator(name)};
-  const float expected = reference::output(operands, 0, 0);
-  for (const Kernel kernel : available_kernels())
-    EXPECT_EQ(bits_of(engine_output(operands, kernel)), bits_of(expected)) << name << " " << name_of(kernel);
-  return expected;
+  return output_of({.a = &a, .b = &b, .accumulator = accumulator(name)});
 }
 
 // The sum of the values themselves: FP16 or another format by one.
@@ -255,35 +219,6 @@ TEST(Fused, HopperFp8GroupsOf32AndAdaGroupsOf16) {
   EXPECT_EQ(sum("hopper_fp8", values, FormatId::fp8), 0);
 }
 
-TEST(Fused, BlackwellMxf4SumsSixteenExactlyAndAlignsByScales) {
-  // Blocks of 32 with scales 1 and 2^36: the second's two sub-blocks cancel. Its unit is 2^36 - 35 = 2.
-  Values a(64, 0);
-  a[32] = 6;
-  a[63] = -6;
-  Values ones(64, 1);
-  const auto result = [&](double first, std::string_view name) {
-    a[0] = first;
-    QuantisedMatrix x = row_of(FormatId::mxfp4, a);
-    const QuantisedMatrix y = row_of(FormatId::mxfp4, ones);
-    x.block_scale[1] = kE8m0Bias + 36;
-    return reference::output({.a = &x, .b = &y, .accumulator = accumulator(name)}, 0, 0);
-  };
-  EXPECT_EQ(result(3, "blackwell_mxf4"), 2);
-  EXPECT_EQ(result(1.5, "blackwell_mxf4"), 0);
-  EXPECT_EQ(result(1.5, "exact"), 1.5F);
-  // Products of 32 one by one are aligned with their own exponents: 6 and 2^36 make 2^38, whose unit is 2^13.
-  EXPECT_EQ(result(3, "fused(25,64,rz)"), 0);
-}
-
-TEST(Fused, BlackwellNvf4MultipliesTheSumBySignificandsOfScales) {
-  QuantisedMatrix x = row_of(FormatId::nvfp4_single, Values(32, 1.5));
-  const QuantisedMatrix y = row_of(FormatId::nvfp4_single, Values(32, 0.5));
-  x.block_scale[0] = static_cast<std::uint8_t>(encode(kE4m3, 1.625, ElementRounding::nearest_even));
-  x.block_scale[1] = static_cast<std::uint8_t>(encode(kE4m3, 0x1p-9, ElementRounding::nearest_even));
-  const GemmOperands operands{.a = &x, .b = &y, .accumulator = accumulator("blackwell_nvf4")};
-  EXPECT_EQ(reference::output(operands, 0, 0), 12 * 1.625F + 12 * 0x1p-9F);
-}
-
 TEST(Fused, ChainedBranchesContinueInTheAccumulator) {
   const QuantisedMatrix a = row_of(FormatId::mxfp4, {4});
   const QuantisedMatrix b = row_of(FormatId::mxfp4, {4});  // 2^4
@@ -370,31 +305,16 @@ QuantisedMatrix random_codes(FormatId id, std::int64_t rows, std::int64_t k, uns
   return matrix;
 }
 
-// fused(F, n, rounding) of values without block scales, in Boost's integers: an oracle that shares nothing with the
-// reference but the decoded values.
+// Values without block scales; `least` is the exponent of the formats' subnormals.
 float oracle(const Fusion& fusion, const std::vector<float>& a, const std::vector<float>& b, int least) {
-  const auto exponent_of = [](float value, int at_least) { return std::max(std::ilogb(value), at_least); };
+  const auto exponent_of = [&](float value) { return value == 0 ? 0 : std::max(std::ilogb(value), least); };
   float acc = 0;
   for (std::size_t first = 0; first < a.size(); first += static_cast<std::size_t>(fusion.terms)) {
-    const std::size_t last = std::min(a.size(), first + static_cast<std::size_t>(fusion.terms));
-    int largest = acc == 0 ? -126 : exponent_of(acc, -126);
-    for (std::size_t i = first; i < last; ++i)
-      if (a[i] != 0 && b[i] != 0) largest = std::max(largest, exponent_of(a[i], least) + exponent_of(b[i], least));
-    const exact::Integer unit = exact::Integer(1) << (exact::kFraction + largest - fusion.fraction_bits);
-    exact::Integer total = exact::of(static_cast<double>(acc)) / unit * unit;
-    for (std::size_t i = first; i < last; ++i)
-      total += exact::of(static_cast<double>(a[i]) * static_cast<double>(b[i])) / unit * unit;
-    if (fusion.rounding != FusedRounding::rne && total != 0) {
-      const int keep = fusion.rounding == FusedRounding::rz ? 23 : 13;
-      const exact::Integer magnitude = abs(total);
-      const int leading = std::max(static_cast<int>(msb(magnitude)), exact::kFraction - 126);
-      const exact::Integer step = exact::Integer(1) << (leading - keep);
-      const bool negative = total < 0;
-      total = total / step * step;
-      acc = total == 0 && negative ? -0.0F : exact::rounded(total);
-    } else {
-      acc = exact::rounded(total);
-    }
+    std::vector<exact::Term> terms;
+    for (std::size_t i = first; i < std::min(a.size(), first + static_cast<std::size_t>(fusion.terms)); ++i)
+      terms.push_back(
+          {exact::of(static_cast<double>(a[i]) * static_cast<double>(b[i])), exponent_of(a[i]) + exponent_of(b[i])});
+    acc = exact::fused(acc, terms, fusion);
   }
   return acc;
 }
