@@ -17,7 +17,7 @@ class Pipe;
 // Why a command began when it did: who was at work on what it needed, back in time. Each step is a pipe and since when
 // it was the one to wait for; the latest comes first and the last one stands for all time before.
 struct Trail {
-  static constexpr std::size_t kSteps = 6;  // assumed: a wait longer than six hand-overs is charged to the sixth
+  static constexpr std::size_t kSteps = 8;  // assumed: what lies before eight hand-overs is charged to the eighth
   struct Step {
     Instant since;
     PipeId pipe{};

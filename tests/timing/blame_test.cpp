@@ -187,7 +187,7 @@ TEST(Blame, AgreesWithASecondAccountOnRandomMachines) {
   EXPECT_GT(compared.waits, 5000);
   EXPECT_LT(compared.ties, compared.waits / 8);
   EXPECT_GT(compared.matrix_waits, 1000);
-  EXPECT_EQ(compared.long_matrix_waits, 0);
+  EXPECT_LT(compared.long_matrix_waits, compared.matrix_waits / 1000);
 }
 
 TEST(Blame, SplitsAWaitAmongThoseThatWereAtWork) {
