@@ -88,9 +88,9 @@ MatrixUnit::MatrixUnit(sc_core::sc_module_name name, const UnitContext& context,
 Pipe::Timing MatrixUnit::start(const Command& command) {
   const auto& work = work_of<MatmulWork>(command, name());
   const MatrixTime time = matrix_time(params_, work.bits, work.m, work.n, work.k);
-  return {.work = time.cubes,
+  return {.work = time.work,
           .occupancy = time.occupancy,
-          .release = now() + time.occupancy,
+          .release = now() + time.operands,
           .done = now() + time.latency,
           .branch = work.branch};
 }

@@ -23,6 +23,25 @@ struct TileCost {
   double first_load = 0, first_feed = 0, first_step = 0;
 };
 
+// A matrix unit's time for the steps of one pass over a tile: full ones and a tail.
+struct StepTimes {
+  double work = 0, occupancy = 0;
+};
+
+StepTimes step_times(const units::MatrixParams& unit, const MatmulPass& pass, std::int64_t m, std::int64_t n,
+                     std::int64_t step) {
+  StepTimes times;
+  const auto add = [&](std::int64_t steps, std::int64_t depth) {
+    if (steps == 0 || depth == 0) return;
+    const units::MatrixTime one = units::matrix_time(unit, pass.bits(), m, n, depth);
+    times.work += count(one.work) * static_cast<double>(steps);
+    times.occupancy += count(one.occupancy) * static_cast<double>(steps);
+  };
+  add(pass.k / step, step);
+  add(1, pass.k % step);
+  return times;
+}
+
 TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling, std::int64_t m,
                    std::int64_t n) {
   TileCost cost;
@@ -33,11 +52,10 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
     const double stages = static_cast<double>(tiles_of(pass.k, stage));
     const std::int64_t depth = std::min(step, pass.k);
     const units::MatrixParams& unit = machine.matrix(pass.bits());
-    const double gap = count(unit.gap);
-    const double cubes = count(units::matrix_time(unit, pass.bits(), m, n, pass.k).cubes);
+    const StepTimes matrix = step_times(unit, pass, m, n, step);
     const double feed = count(units::feed_time(machine.core.feed, operand_bytes(machine, pass, m, depth),
                                                operand_bytes(machine, pass, n, depth)));
-    (unit_of(machine, pass).pipe == PipeId::branch ? cost.branch : cost.tensor) += cubes + steps * gap;
+    (unit_of(machine, pass).pipe == PipeId::branch ? cost.branch : cost.tensor) += matrix.occupancy;
     const double a = static_cast<double>(operand_bytes(machine, pass, m, pass.k).count());
     const double b = static_cast<double>(operand_bytes(machine, pass, n, pass.k).count());
     const units::LoadParams& load = machine.core.load;
@@ -58,7 +76,7 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
     if (i == 0) {
       cost.first_load = (cost.load_a + cost.load_b) / stages;
       cost.first_feed = feed;
-      cost.first_step = cubes / steps;
+      cost.first_step = matrix.work / steps;
     }
   }
   return cost;

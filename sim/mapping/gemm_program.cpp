@@ -163,7 +163,7 @@ class DrainStream : public CommandStream {
     if (g.tiling.drain_follows)
       work.first_step = units::matrix_time(g.machine.matrix(main.bits()), main.bits(), tile.rows, tile.cols,
                                            std::min(g.tiling.passes.front().step, main.k))
-                            .cubes;
+                            .work;
     work.output = true;
     command.work = work;
     if (g.slots.accumulators > 0) read(command, RingId::l0c, g.slots.accumulators, region);
