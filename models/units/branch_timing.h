@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// 16-bit branch unit: a cube-style matrix unit of its own beside the tensor unit, or a share of the tensor unit's time.
+// 16-bit branch unit: a matrix unit of its own, of either kind, beside the tensor unit, or a share of the tensor unit's
+// time.
 #pragma once
 
 #include "models/units/matrix_timing.h"
@@ -33,14 +34,17 @@ template <class Visitor, class Self>
 void oscsim::units::BranchParams::fields(Visitor& visit, Self& self) {
   visit("placement", self.placement,
         {.meaning = "own: a unit beside the tensor unit; shared: the tensor unit's 16-bit mode"});
-  visit("m0", self.cube.m0, {.min = 1, .max = 4096, .meaning = "own unit: rows of A per cycle", .source = "assumed"});
-  visit("n0", self.cube.n0, {.min = 1, .max = 4096, .meaning = "own unit: rows of B per cycle", .source = "assumed"});
+  MatrixParams::kind_fields(visit, self);
+  visit("m0", self.cube.m0,
+        {.min = 1, .max = 4096, .meaning = "own unit, cube: rows of A per cycle", .source = "assumed"});
+  visit("n0", self.cube.n0,
+        {.min = 1, .max = 4096, .meaning = "own unit, cube: rows of B per cycle", .source = "assumed"});
   visit("k0", self.cube.k0_16bit,
         {.min = 1, .max = 65536, .meaning = "own unit: reduction steps per cycle", .source = "assumed"});
   visit("startup", self.startup,
         {.min = 0,
          .max = 1e6,
-         .meaning = "own unit: latency of an isolated instruction beyond its cubes",
+         .meaning = "own unit: latency of an isolated instruction beyond its own cycles",
          .source = "assumed"});
   visit("gap", self.gap,
         {.min = 0, .max = 1e6, .meaning = "own unit: cycles between back-to-back instructions", .source = "assumed"});

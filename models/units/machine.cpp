@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/units/machine.h"
 
+#include <limits>
+
 namespace oscsim::units {
 
 void MachineParams::check(std::vector<std::string>& problems) const {
@@ -15,10 +17,14 @@ void MachineParams::check(std::vector<std::string>& problems) const {
     need(buffer.count() >= bytes,
          fmt::format("core.buffers.{} of {} bytes does not hold {} ({} bytes)", name, buffer.count(), what, bytes));
   };
-  // The smallest tile is one cube of each width, twice for double buffering; 16 bit is the largest.
-  fits(core.buffers.l0a, 2 * cube.m0 * cube.k0_16bit * 2, "l0a", "two 16-bit cubes of A");
-  fits(core.buffers.l0b, 2 * cube.n0 * cube.k0_16bit * 2, "l0b", "two 16-bit cubes of B");
-  fits(core.buffers.l0c, cube.m0 * cube.n0 * 4, "l0c", "one FP32 output cube");
+  // The smallest tile is one cube or fold of each width, twice for double buffering; 16 bit is the largest.
+  constexpr std::int64_t kWhole = std::numeric_limits<std::int64_t>::max();
+  const TileGranule tile = tile_granule(core.tensor, kWhole, kWhole);
+  const std::int64_t depth = depth_granule(core.tensor, 16);
+  const std::string_view unit = core.tensor.kind == MatrixKind::cube ? "cube" : "fold";
+  fits(core.buffers.l0a, 2 * tile.m * depth * 2, "l0a", fmt::format("two 16-bit {}s of A", unit));
+  fits(core.buffers.l0b, 2 * tile.n * depth * 2, "l0b", fmt::format("two 16-bit {}s of B", unit));
+  fits(core.buffers.l0c, tile.m * tile.n * 4, "l0c", fmt::format("one FP32 output {}", unit));
   need(core.drain.output_element.count() == 2 || core.drain.output_element.count() == 4,
        fmt::format("core.drain.output_element is {} bytes; allowed: 2B, 4B", core.drain.output_element.count()));
 }

@@ -8,6 +8,7 @@
 #include "models/units/drain_timing.h"
 #include "models/units/feed_timing.h"
 #include "models/units/gather_timing.h"
+#include "models/units/hbm_timing.h"
 #include "models/units/issue_timing.h"
 #include "models/units/load_timing.h"
 #include "models/units/matrix_timing.h"

@@ -10,12 +10,10 @@ Bytes bytes_of(const tlm::tlm_generic_payload& payload) {
   return Bytes(static_cast<std::int64_t>(payload.get_data_length()));
 }
 
-// Bytes that have passed a server of `rate` at `until`.
-void show(ObserverSpan observers, MemoryId memory, Instant at, const tlm::tlm_generic_payload& payload,
-          BytesPerCycle rate, double until) {
-  const Bytes bytes = bytes_of(payload);
-  const double span = static_cast<double>(bytes.count()) / rate.count();
-  for (Observer* observer : observers) observer->transfer({memory, at, payload.is_write(), until - span, until, bytes});
+void show(ObserverSpan observers, MemoryId memory, Instant at, const tlm::tlm_generic_payload& payload, double from,
+          double until) {
+  for (Observer* observer : observers)
+    observer->transfer({memory, at, payload.is_write(), from, until, bytes_of(payload)});
 }
 
 }  // namespace
@@ -31,17 +29,16 @@ std::size_t hash_value(const Region& region) {
 }
 
 Hbm::Hbm(sc_core::sc_module_name name, const HbmParams& params, const ClockDomain& clock)
-    : sc_module(name),
-      clock_(clock),
-      server_(per_cycle(params.bandwidth, clock.clock())),
-      latency_(clock.cycles_of(params.latency)) {
+    : sc_module(name), clock_(clock), server_(params, clock.clock()), latency_(clock.cycles_of(params.latency)) {
   socket.register_b_transport(this, &Hbm::transport);
 }
 
 void Hbm::transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   const double now = static_cast<double>(clock_.now().cycle());
-  double end = server_.serve(now + clock_.cycles(delay), bytes_of(payload));
-  if (!observers_.empty()) show(observers_, MemoryId::hbm, clock_.now(), payload, server_.rate(), end);
+  const TileExtension* tile = payload.get_extension<TileExtension>();
+  const Access access{payload.get_address(), bytes_of(payload), tile != nullptr ? tile->layout : Layout{}};
+  double end = server_.serve(now + clock_.cycles(delay), payload.is_write(), access);
+  if (!observers_.empty()) show(observers_, MemoryId::hbm, clock_.now(), payload, server_.started(), server_.free_at());
   if (payload.is_write()) {
     written_ += bytes_of(payload);
   } else {
@@ -68,7 +65,10 @@ void L2::transport(int /*core*/, tlm::tlm_generic_payload& payload, sc_core::sc_
   const double now = static_cast<double>(clock_.now().cycle());
   const double arrival = now + clock_.cycles(delay);
   const double own = server_.serve(arrival, bytes_of(payload));
-  if (!observers_.empty()) show(observers_, MemoryId::l2, clock_.now(), payload, server_.rate(), own);
+  if (!observers_.empty()) {
+    const double span = static_cast<double>(bytes_of(payload).count()) / server_.rate().count();
+    show(observers_, MemoryId::l2, clock_.now(), payload, own - span, own);
+  }
   double end = own;
   if (payload.is_write()) {
     written_ += bytes_of(payload);

@@ -18,9 +18,11 @@
 
 namespace oscsim::units {
 
-// Rides on every payload: the tile that is moved. Targets may ignore it; L2 tracks residency by it.
+// Rides on every payload: the tile that is moved, and how its bytes lie from the payload's address on. Targets may
+// ignore it; L2 tracks residency by the region, HBM derives bursts, channels and pages from the layout.
 struct TileExtension : tlm::tlm_extension<TileExtension> {
   Region region;
+  Layout layout;
 
   tlm::tlm_extension_base* clone() const override { return new TileExtension(*this); }
   void copy_from(const tlm::tlm_extension_base& other) override { *this = static_cast<const TileExtension&>(other); }
@@ -32,9 +34,11 @@ struct Traffic {
 
 // Contract
 //   Time: b_transport returns at once and adds the request's time to the annotated delay (loosely timed): queueing at
-//   the bandwidth server, transfer, latency. Writes are posted: they end when their bytes are taken.
+//   the channels, what the pattern of its addresses costs (hbm_timing.h), latency. Writes are posted: they end when
+//   their bytes are taken.
 //   Order: requests are served in the order of the calls.
-//   Not modelled: channels, banks and rows, refresh, read-write turnaround; give a sustained bandwidth.
+//   Not modelled: which bank or channel an address lies in, pages left open by the request before, a controller that
+//   sorts requests.
 class Hbm : public sc_core::sc_module {
  public:
   tlm_utils::simple_target_socket<Hbm> socket{"socket"};
@@ -48,7 +52,7 @@ class Hbm : public sc_core::sc_module {
   void transport(tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
 
   ClockDomain clock_;
-  BandwidthServer server_;
+  HbmServer server_;
   double latency_;  // cycles
   ObserverSpan observers_;
   Bytes read_{0}, written_{0};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shared memory: L2 and HBM. Each is a server that takes requests in the order of arrival at its full bandwidth;
-// latency adds to each request and overlaps between requests.
+// Shared cache: a server that takes requests in the order of arrival at its full bandwidth; latency adds to each
+// request and overlaps between requests.
 #pragma once
 
 #include "models/base/schema.h"
@@ -18,18 +18,6 @@ struct L2Params {
         "capacity", self.capacity,
         {.min = 0, .max = 1e15, .required = true, .meaning = "bytes kept, whole tiles, least recently used out first"});
     visit("bandwidth", self.bandwidth, {.min = 1, .max = 1e18, .required = true, .meaning = "all cores together"});
-    visit("latency", self.latency, {.min = 0, .max = 1e6, .meaning = "of one request"});
-  }
-};
-
-struct HbmParams {
-  BytesPerSecond bandwidth{0};
-  Nanoseconds latency{0};
-
-  template <class Visitor, class Self>
-  static void fields(Visitor& visit, Self& self) {
-    visit("bandwidth", self.bandwidth,
-          {.min = 1, .max = 1e18, .required = true, .meaning = "sustained, reads and writes together"});
     visit("latency", self.latency, {.min = 0, .max = 1e6, .meaning = "of one request"});
   }
 };

@@ -14,6 +14,7 @@
 
 #include "models/base/quantity.h"
 #include "models/base/schema.h"
+#include "models/units/hbm_timing.h"
 #include "models/units/vector_timing.h"
 
 namespace oscsim::units {
@@ -82,10 +83,11 @@ struct Write {
 
 struct LoadWork {
   Region region;
-  std::uint64_t address = 0;  // of the region's first byte, for memory models with banks and rows
+  std::uint64_t address = 0;  // of the region's first byte
   Bytes bytes{0};
   Cycles issue{0};           // the pipe waits so long for the command
   std::int64_t sharers = 1;  // cores that read the same rows
+  Layout layout{};
 };
 struct GatherWork {
   Cycles row_time{0};
@@ -111,6 +113,7 @@ struct DrainWork {
   std::int64_t accumulators = 1;
   Cycles first_step{0};  // of the next tile, in cubes: how far it may follow this drain through the buffer, if at all
   bool output = false;   // an output tile: its values are computed when the command retires
+  Layout layout{};
 };
 using Work = std::variant<LoadWork, GatherWork, VectorWork, FeedWork, MatmulWork, DrainWork>;
 

@@ -8,18 +8,20 @@ namespace {
 constexpr Bytes kFollowStep{512};
 
 // Moves a tile through the memory socket; returns when the memory side is done with it.
-template <class Socket>
-Instant transport(Socket& socket, const ClockDomain& clock, tlm::tlm_command command, const Region& region,
-                  std::uint64_t address, Bytes bytes, Cycles setup) {
+template <class Socket, class Work>
+Instant transport(Socket& socket, const ClockDomain& clock, tlm::tlm_command command, const Work& work, Cycles setup) {
+  const Region& region = work.region;
+  const Bytes bytes = work.bytes;
   ensure(bytes.count() < (std::int64_t{1} << 32), "{} of {} bytes in one transaction", region.text(), bytes.count());
   tlm::tlm_generic_payload payload;
   payload.set_command(command);
-  payload.set_address(address);
+  payload.set_address(work.address);
   payload.set_data_length(static_cast<unsigned>(bytes.count()));
   payload.set_streaming_width(static_cast<unsigned>(bytes.count()));
   payload.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
   TileExtension tile;
   tile.region = region;
+  tile.layout = work.layout;
   payload.set_extension(&tile);
   sc_core::sc_time delay = clock.span(setup);
   socket->b_transport(payload, delay);
@@ -43,8 +45,7 @@ LoadUnit::LoadUnit(sc_core::sc_module_name name, const UnitContext& context, con
 Pipe::Timing LoadUnit::start(const Command& command) {
   const auto& work = work_of<LoadWork>(command, name());
   const Cycles port = load_time(params_, work.bytes, work.region.rows, work.sharers);
-  const Instant delivered = transport(memory, clock(), tlm::TLM_READ_COMMAND, work.region, work.address, work.bytes,
-                                      work.issue + params_.setup);
+  const Instant delivered = transport(memory, clock(), tlm::TLM_READ_COMMAND, work, work.issue + params_.setup);
   const Instant done = std::max(now() + work.issue + port, delivered);
   const Instant moving = now() + work.issue + params_.setup;
   if (done > moving)
@@ -88,9 +89,9 @@ MatrixUnit::MatrixUnit(sc_core::sc_module_name name, const UnitContext& context,
 Pipe::Timing MatrixUnit::start(const Command& command) {
   const auto& work = work_of<MatmulWork>(command, name());
   const MatrixTime time = matrix_time(params_, work.bits, work.m, work.n, work.k);
-  return {.work = time.cubes,
+  return {.work = time.work,
           .occupancy = time.occupancy,
-          .release = now() + time.occupancy,
+          .release = now() + time.operands,
           .done = now() + time.latency,
           .branch = work.branch};
 }
@@ -106,8 +107,7 @@ Pipe::Timing DrainUnit::start(const Command& command) {
     const Instant ready = rings()[read.ring].slot(read.slot).ready;
     if (ready > now()) done = std::max(done, ready + transfer_time(kFollowStep, params_.rate));
   }
-  const Instant taken =
-      transport(memory, clock(), tlm::TLM_WRITE_COMMAND, work.region, work.address, work.bytes, params_.setup);
+  const Instant taken = transport(memory, clock(), tlm::TLM_WRITE_COMMAND, work, params_.setup);
   done = std::max(done, taken);
   const Cycles behind = std::min(work.first_step, done - now());
   return {.work = port,

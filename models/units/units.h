@@ -66,8 +66,9 @@ class FeedUnit : public Pipe {
 };
 
 // Contract, of the tensor unit and of a branch unit of its own
-//   Time: matrix_time. Operand slots are free when the unit can start its next instruction; the accumulator holds the
-//   result `latency` after the start.
+//   Time: matrix_time. Operand slots are free when they have been read; the accumulator holds the result `latency`
+//   after the start. Back to back, instructions start `occupancy` apart; what a systolic array that overlaps its folds
+//   has in flight at that time is a part of `latency`.
 class MatrixUnit : public Pipe {
  public:
   MatrixUnit(sc_core::sc_module_name name, const UnitContext& context, const MatrixParams& params);

@@ -125,8 +125,9 @@ class ActivationStream : public CommandStream {
     };
     switch (pipe_) {
       case PipeId::load:
-        command.work = units::LoadWork{in, address(in, g_->k * kInputBytes, chunk.k * kInputBytes),
-                                       Bytes(rows * chunk.depth * kInputBytes)};
+        command.work = units::LoadWork{
+            in, address(in, g_->k * kInputBytes, chunk.k * kInputBytes), Bytes(rows * chunk.depth * kInputBytes),
+            units::rows_in(Bytes(rows * chunk.depth * kInputBytes), rows, Bytes(g_->k * kInputBytes))};
         command.writes.push_back({RingId::ub_in, slot, in, std::nullopt, true, Publish::at_end});
         break;
       case PipeId::gather:
@@ -145,6 +146,7 @@ class ActivationStream : public CommandStream {
         work.region = out;
         work.bytes = chunk.out_row * rows;
         work.address = address(out, chunk.out_row.count() * g_->writes, written * chunk.out_row.count());
+        work.layout = units::rows_in(work.bytes, rows, chunk.out_row * g_->writes);
         command.work = work;
         command.reads.push_back({RingId::ub_out, out_slot, out, std::nullopt, true, true});
         break;

@@ -20,8 +20,34 @@ struct TileCost {
   double tensor = 0, branch = 0, feed = 0;
   double load_a = 0, load_b = 0;  // cycles of the load port
   double bytes_a = 0, bytes_b = 0;
+  double hbm_a = 0, hbm_b = 0;  // bytes at HBM's peak that take as long as these
   double first_load = 0, first_feed = 0, first_step = 0;
 };
+
+// A matrix unit's time for the steps of one pass over a tile: full ones and a tail.
+struct StepTimes {
+  double work = 0, occupancy = 0;
+};
+
+StepTimes step_times(const units::MatrixParams& unit, const MatmulPass& pass, std::int64_t m, std::int64_t n,
+                     std::int64_t step) {
+  StepTimes times;
+  const auto add = [&](std::int64_t steps, std::int64_t depth) {
+    if (steps == 0 || depth == 0) return;
+    const units::MatrixTime one = units::matrix_time(unit, pass.bits(), m, n, depth);
+    times.work += count(one.work) * static_cast<double>(steps);
+    times.occupancy += count(one.occupancy) * static_cast<double>(steps);
+  };
+  add(pass.k / step, step);
+  add(1, pass.k % step);
+  return times;
+}
+
+// Bytes at HBM's peak that take as long as `bytes` in tiles of `tile` bytes, each `rows` parts of rows `pitch` apart.
+double at_peak(const MachineParams& machine, double bytes, Bytes tile, std::int64_t rows, Bytes pitch) {
+  const units::Access access{0, tile, units::rows_in(tile, rows, pitch)};
+  return bytes * (units::hbm_share(machine.hbm, access).bytes / static_cast<double>(tile.count()));
+}
 
 TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling, std::int64_t m,
                    std::int64_t n) {
@@ -33,11 +59,10 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
     const double stages = static_cast<double>(tiles_of(pass.k, stage));
     const std::int64_t depth = std::min(step, pass.k);
     const units::MatrixParams& unit = machine.matrix(pass.bits());
-    const double gap = count(unit.gap);
-    const double cubes = count(units::matrix_time(unit, pass.bits(), m, n, pass.k).cubes);
+    const StepTimes matrix = step_times(unit, pass, m, n, step);
     const double feed = count(units::feed_time(machine.core.feed, operand_bytes(machine, pass, m, depth),
                                                operand_bytes(machine, pass, n, depth)));
-    (unit_of(machine, pass).pipe == PipeId::branch ? cost.branch : cost.tensor) += cubes + steps * gap;
+    (unit_of(machine, pass).pipe == PipeId::branch ? cost.branch : cost.tensor) += matrix.occupancy;
     const double a = static_cast<double>(operand_bytes(machine, pass, m, pass.k).count());
     const double b = static_cast<double>(operand_bytes(machine, pass, n, pass.k).count());
     const units::LoadParams& load = machine.core.load;
@@ -55,10 +80,20 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
     cost.load_b += load_of(n, tiling.cores_m);
     cost.bytes_a += a;
     cost.bytes_b += b;
+    const auto hbm_of = [&](std::int64_t rows) {
+      double bytes = at_peak(machine, static_cast<double>(code_bytes(pass, rows, pass.k).count()),
+                             code_bytes(pass, rows, stage_depth), rows, code_bytes(pass, 1, pass.k));
+      if (has_scales(machine, pass))
+        bytes += at_peak(machine, static_cast<double>(scale_bytes(machine, pass, rows, pass.k).count()),
+                         scale_bytes(machine, pass, rows, scale_depth), rows, scale_bytes(machine, pass, 1, pass.k));
+      return bytes;
+    };
+    cost.hbm_a += hbm_of(m);
+    cost.hbm_b += hbm_of(n);
     if (i == 0) {
       cost.first_load = (cost.load_a + cost.load_b) / stages;
       cost.first_feed = feed;
-      cost.first_step = cubes / steps;
+      cost.first_step = matrix.work / steps;
     }
   }
   return cost;
@@ -99,8 +134,10 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
   const double again_b = m_outside && b_total > 0.8 * capacity ? core_m : 1;
   const double l2 =
       (a_total * sweeps_a + b_total * sweeps_b + out_total) / per_cycle(machine.l2.bandwidth, machine.clock).count();
+  const double hbm_a = a_total * (cost.hbm_a / cost.bytes_a), hbm_b = b_total * (cost.hbm_b / cost.bytes_b);
+  const double hbm_out = at_peak(machine, out_total, out_tile, m, machine.core.drain.output_element * plan.n);
   const double hbm =
-      (a_total * again_a + b_total * again_b + out_total) / per_cycle(machine.hbm.bandwidth, machine.clock).count();
+      (hbm_a * again_a + hbm_b * again_b + hbm_out) / per_cycle(machine.hbm.bandwidth, machine.clock).count();
 
   const double drain_exposed = tiling.drain_follows ? 0 : drain;
   double matrix = tiles * std::max(cost.tensor, cost.branch);

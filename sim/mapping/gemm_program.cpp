@@ -56,6 +56,8 @@ class LoadStream : public CommandStream {
     work.region = region;
     work.address = g.address(operand, region, stage.pass);
     work.bytes = g.bytes(operand, stage.pass, region.rows, region.depth);
+    const Bytes row_pitch = g.bytes(operand, stage.pass, 1, g.plan.passes[stage.pass].k);
+    work.layout = units::rows_in(work.bytes, region.rows, row_pitch);
     if (std::exchange(issued_tile_, tile_index_) != tile_index_)
       work.issue = g.machine.core.issue.per_tile(g.tiling.constants_folded);
     work.sharers = GemmGeometry::is_b(operand) ? g.tiling.cores_m : g.tiling.cores_n;
@@ -158,12 +160,13 @@ class DrainStream : public CommandStream {
     work.address = ((static_cast<std::uint64_t>(TensorId::output) + 1) << 44) +
                    (static_cast<std::uint64_t>(tile.row * g.plan.n + tile.col)) * element;
     work.bytes = g.machine.core.drain.output_element * (tile.rows * tile.cols);
+    work.layout = units::rows_in(work.bytes, tile.rows, g.machine.core.drain.output_element * g.plan.n);
     work.accumulators = g.plan.passes.size() > 1 && g.plan.join_place == JoinPlace::epilogue ? 2 : 1;
     const MatmulPass& main = g.plan.passes.front();
     if (g.tiling.drain_follows)
       work.first_step = units::matrix_time(g.machine.matrix(main.bits()), main.bits(), tile.rows, tile.cols,
                                            std::min(g.tiling.passes.front().step, main.k))
-                            .cubes;
+                            .work;
     work.output = true;
     command.work = work;
     if (g.slots.accumulators > 0) read(command, RingId::l0c, g.slots.accumulators, region);

@@ -13,10 +13,10 @@ namespace {
 using units::MachineParams;
 using units::PipeId;
 
-// Smallest useful step along k of a pass: whole cubes and whole scale blocks.
+// Smallest useful step along k of a pass: whole cubes or folds, and whole scale blocks.
 std::int64_t k_granule(const MachineParams& machine, const MatmulPass& pass) {
   const std::int64_t block = std::max(1, numerics::format(pass.format).block);
-  return std::lcm(machine.matrix(pass.bits()).cube.k0(pass.bits()), block);
+  return std::lcm(units::depth_granule(machine.matrix(pass.bits()), pass.bits()), block);
 }
 
 struct Operand {
@@ -99,9 +99,10 @@ class Search {
       : plan_(plan), machine_(machine), pinned_(pinned) {}
 
   Tiling run() {
-    const units::CubeShape& cube = machine_.matrix(plan_.passes.front().bits()).cube;
-    const auto sizes_n = tile_sizes(plan_.n, cube.n0, pinned_.n);
-    for (const std::int64_t m : tile_sizes(plan_.m, cube.m0, pinned_.m))
+    const units::MatrixParams& unit = machine_.matrix(plan_.passes.front().bits());
+    const units::TileGranule granule = units::tile_granule(unit, plan_.m, plan_.n);
+    const auto sizes_n = tile_sizes(plan_.n, granule.n, pinned_.n);
+    for (const std::int64_t m : tile_sizes(plan_.m, granule.m, pinned_.m))
       for (const std::int64_t n : sizes_n) try_tile(m, n);
     if (best_.m == 0)
       input_error("no tile of a {} x {} x {} GEMM fits the machine{}: {}", plan_.m, plan_.n, plan_.passes.front().k,

@@ -95,6 +95,18 @@ TEST(Search, TakesShallowerStepsWhenL1IsTheSmallerBuffer) {
   }
 }
 
+// Whole folds, long streams: the search sees the array through its granules and its timing rule alone.
+TEST(Search, KeepsASystolicArrayBusyInEachDataflow) {
+  units::MachineParams machine = machines().at("systolic_128");
+  for (const auto& [name, dataflow] : EnumNames<units::Dataflow>::kValues)
+    for (const std::string scheme : {"bf16", "w8a8", "osc"}) {
+      machine.core.tensor.systolic.dataflow = dataflow;
+      const GemmPlan plan = plan_of(schemes().at(scheme), {2048, 4096, 4096});
+      const auto total = static_cast<double>(simulate_gemm(machine, plan).total.count());
+      EXPECT_GE(work_at_peak(machine, plan) / total, 0.75) << name << ", " << scheme;
+    }
+}
+
 TEST(Search, IsAPureFunction) {
   for (const auto& [name, machine] : machines()) {
     const GemmPlan plan = plan_of(schemes().at("osc"), {2048, 4096, 4096});

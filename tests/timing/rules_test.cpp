@@ -89,22 +89,22 @@ constexpr MatrixParams kCube{.cube = {.m0 = 16, .n0 = 16, .k0_4bit = 64, .k0_8bi
 
 TEST(MatrixTiming, WidthSetsTheReductionDepthOfACube) {
   const std::int64_t tiles = (32 / 16) * (48 / 16);
-  EXPECT_EQ(matrix_time(kCube, 4, 32, 48, 128).cubes, Cycles(tiles * 128 / 64));
-  EXPECT_EQ(matrix_time(kCube, 8, 32, 48, 128).cubes, Cycles(tiles * 128 / 32));
-  EXPECT_EQ(matrix_time(kCube, 16, 32, 48, 128).cubes, Cycles(tiles * 128 / 16));
+  EXPECT_EQ(matrix_time(kCube, 4, 32, 48, 128).work, Cycles(tiles * 128 / 64));
+  EXPECT_EQ(matrix_time(kCube, 8, 32, 48, 128).work, Cycles(tiles * 128 / 32));
+  EXPECT_EQ(matrix_time(kCube, 16, 32, 48, 128).work, Cycles(tiles * 128 / 16));
 }
 
 TEST(MatrixTiming, TailsArePaddedToWholeCubes) {
-  EXPECT_EQ(matrix_time(kCube, 16, 1, 1, 1).cubes, Cycles(1));
-  EXPECT_EQ(matrix_time(kCube, 16, 17, 16, 16).cubes, Cycles(2));
-  EXPECT_EQ(matrix_time(kCube, 16, 16, 33, 16).cubes, Cycles(3));
-  EXPECT_EQ(matrix_time(kCube, 16, 16, 16, 49).cubes, Cycles(4));
+  EXPECT_EQ(matrix_time(kCube, 16, 1, 1, 1).work, Cycles(1));
+  EXPECT_EQ(matrix_time(kCube, 16, 17, 16, 16).work, Cycles(2));
+  EXPECT_EQ(matrix_time(kCube, 16, 16, 33, 16).work, Cycles(3));
+  EXPECT_EQ(matrix_time(kCube, 16, 16, 16, 49).work, Cycles(4));
 }
 
 TEST(MatrixTiming, UnitIsOccupiedForCubesAndGapAndAnswersAfterStartup) {
   const MatrixTime time = matrix_time(kCube, 16, 256, 256, 64);
   const Cycles cubes(16 * 16 * 4), gap(3), startup(92);
-  EXPECT_EQ(time.cubes, cubes);
+  EXPECT_EQ(time.work, cubes);
   EXPECT_EQ(time.occupancy, cubes + gap);
   EXPECT_EQ(time.latency, cubes + startup);
 }

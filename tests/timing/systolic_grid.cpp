@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/timing/systolic_grid.h"
+
+namespace oscsim::units::grid {
+namespace {
+
+// A value on its way: the fold it belongs to and its place along the stream, or the row it is meant for.
+template <class T>
+struct Tagged {
+  T value{};
+  std::size_t fold = 0;
+  std::int64_t index = 0;
+};
+template <class T>
+using Slot = std::optional<Tagged<T>>;
+
+struct Fold {
+  std::int64_t start = 0;                        // operands may enter from the next cycle on
+  std::int64_t first_row = 0, first_column = 0;  // of what is cut into folds
+  std::int64_t outputs = 0;                      // that have left
+};
+
+// What both kinds of array share: ports, folds and notes. Cycles count from 1.
+class Array {
+ public:
+  Array(const SystolicShape& shape, std::int64_t along_rows, std::int64_t along_columns, std::int64_t stream,
+        std::optional<std::int64_t> period)
+      : rows(shape.rows), columns(shape.columns), stream_length(stream), period_(period) {
+    for (std::int64_t column = 0; column < along_columns; column += columns)
+      for (std::int64_t row = 0; row < along_rows; row += rows) pending_.push_back({0, row, column, 0});
+  }
+  virtual ~Array() = default;
+
+  // Runs all folds; `run.product` has its size already.
+  void simulate(Run& run) {
+    while (!pending_.empty() || folds.back().outputs < outputs_per_fold()) {
+      start_fold(cycle);
+      ++cycle;
+      step(run);
+    }
+    run.drain = first_fold_end_ - last_multiply_;
+    run.stream = multiplies_;
+    run.fill = last_multiply_ - multiplies_;
+  }
+
+ protected:
+  virtual void step(Run& run) = 0;
+  virtual std::int64_t outputs_per_fold() const = 0;
+
+  // The fold whose value number `index` passes a port in this cycle, when it passes `delay` cycles after the fold's
+  // first cycle; `length` values pass.
+  std::optional<std::pair<std::size_t, std::int64_t>> passing(std::int64_t delay, std::int64_t length) const {
+    std::optional<std::pair<std::size_t, std::int64_t>> found;
+    for (std::size_t fold = 0; fold < folds.size(); ++fold) {
+      const std::int64_t index = cycle - 1 - folds[fold].start - delay;
+      if (index < 0 || index >= length) continue;
+      if (found) throw Hazard("two folds at one port");
+      found = {fold, index};
+    }
+    return found;
+  }
+
+  void note_multiply(std::size_t fold, bool counted) {
+    if (fold != 0 || !counted) return;
+    ++multiplies_;
+    last_multiply_ = cycle;
+  }
+
+  void note_output(Run& run, std::size_t fold) {
+    run.last_output = cycle;
+    if (++folds[fold].outputs == outputs_per_fold() && fold == 0) first_fold_end_ = cycle;
+  }
+
+  std::size_t at(std::int64_t row, std::int64_t column) const {
+    return static_cast<std::size_t>(row * columns + column);
+  }
+
+  std::int64_t rows, columns, stream_length;
+  std::int64_t cycle = 0;
+  std::vector<Fold> folds;
+
+ private:
+  void start_fold(std::int64_t now) {
+    if (pending_.empty()) return;
+    const bool due =
+        folds.empty() || (period_ ? now == folds.back().start + *period_ : folds.back().outputs == outputs_per_fold());
+    if (!due) return;
+    folds.push_back(pending_.front());
+    folds.back().start = now;
+    pending_.erase(pending_.begin());
+  }
+
+  std::vector<Fold> pending_;
+  std::optional<std::int64_t> period_;
+  std::int64_t multiplies_ = 0, last_multiply_ = 0, first_fold_end_ = 0;
+};
+
+// An element of an operand, zero beyond its edges.
+Element element(const Operand& operand, std::int64_t row, std::int64_t step) {
+  if (row >= std::ssize(operand) || step >= std::ssize(operand.front())) return {};
+  return operand[static_cast<std::size_t>(row)][static_cast<std::size_t>(step)];
+}
+
+void add(Product& product, std::int64_t row, std::int64_t column, std::int64_t value) {
+  if (row < std::ssize(product) && column < std::ssize(product.front()))
+    product[static_cast<std::size_t>(row)][static_cast<std::size_t>(column)] += value;
+}
+
+// One operand is held: reduction along the rows, its rows along the columns. It sinks from the top into the register
+// behind the one in use; the other operand enters from the left, sums leave at the bottom.
+class StationaryArray : public Array {
+ public:
+  StationaryArray(const SystolicShape& shape, const Operand& held, const Operand& streamed,
+                  std::optional<std::int64_t> period)
+      : Array(shape, std::ssize(held.front()), std::ssize(held), std::ssize(streamed), period),
+        held_(held),
+        streamed_(streamed),
+        elements_(static_cast<std::size_t>(rows * columns)) {}
+
+ private:
+  struct Pe {
+    Slot<Element> behind;  // index: the row it sinks to
+    Slot<Element> in_use;
+    Slot<Element> operand;
+    Slot<std::int64_t> sum;
+  };
+
+  std::int64_t outputs_per_fold() const override { return columns * stream_length; }
+
+  Slot<Element> held_at_top(Run& run, std::int64_t column) const {
+    const auto entering = passing(column, rows);
+    if (!entering) return {};
+    run.last_operand = cycle;
+    const auto [fold, number] = *entering;
+    const std::int64_t row = rows - 1 - number;
+    return Tagged<Element>{element(held_, folds[fold].first_column + column, folds[fold].first_row + row), fold, row};
+  }
+
+  Slot<Element> operand_at_left(Run& run, std::int64_t row) const {
+    const auto entering = passing(rows + row, stream_length);
+    if (!entering) return {};
+    run.last_operand = cycle;
+    const auto [fold, number] = *entering;
+    return Tagged<Element>{element(streamed_, number, folds[fold].first_row + row), fold, number};
+  }
+
+  void step(Run& run) override {
+    const std::vector<Pe> before = elements_;
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t column = 0; column < columns; ++column) {
+        Pe& pe = elements_[at(row, column)];
+        const Pe* above = row > 0 ? &before[at(row - 1, column)] : nullptr;
+        pe.operand = column > 0 ? before[at(row, column - 1)].operand : operand_at_left(run, row);
+        if (pe.operand && (!pe.in_use || pe.in_use->fold != pe.operand->fold)) {
+          if (!pe.behind || pe.behind->fold != pe.operand->fold || pe.behind->index != row)
+            throw Hazard("a stream meets an element that is not filled");
+          pe.in_use = pe.behind;
+          pe.behind.reset();
+        }
+        if (pe.behind && pe.behind->index > row) pe.behind.reset();  // the row below takes it
+        const Slot<Element> sinking = above == nullptr                               ? held_at_top(run, column)
+                                      : above->behind && above->behind->index >= row ? above->behind
+                                                                                     : Slot<Element>{};
+        if (sinking) {
+          if (pe.behind) throw Hazard("an element is filled before its content is in use");
+          pe.behind = sinking;
+        }
+        multiply(pe, above ? above->sum : Slot<std::int64_t>{}, row, column);
+        if (row == rows - 1 && pe.sum) {
+          const Fold& fold = folds[pe.sum->fold];
+          add(run.product, pe.sum->index, fold.first_column + column, pe.sum->value);
+          note_output(run, pe.sum->fold);
+        }
+      }
+  }
+
+  void multiply(Pe& pe, const Slot<std::int64_t>& from_above, std::int64_t row, std::int64_t column) {
+    pe.sum.reset();
+    if (!pe.operand) {
+      if (from_above) throw Hazard("a sum without its operand");
+      return;
+    }
+    if (row > 0 && (!from_above || from_above->fold != pe.operand->fold || from_above->index != pe.operand->index))
+      throw Hazard("an operand without its sum");
+    note_multiply(pe.operand->fold, row == 0 && column == 0);
+    pe.sum = Tagged<std::int64_t>{(from_above ? from_above->value : 0) + dot(pe.operand->value, pe.in_use->value),
+                                  pe.operand->fold, pe.operand->index};
+  }
+
+  const Operand& held_;
+  const Operand& streamed_;
+  std::vector<Pe> elements_;
+};
+
+// A enters from the left, B from the top; finished outputs sink to the bottom once their column is finished.
+class OutputArray : public Array {
+ public:
+  OutputArray(const SystolicShape& shape, const Operand& a, const Operand& b, std::optional<std::int64_t> period)
+      : Array(shape, std::ssize(a), std::ssize(b), std::ssize(a.front()), period),
+        a_(a),
+        b_(b),
+        elements_(static_cast<std::size_t>(rows * columns)) {}
+
+ private:
+  struct Pe {
+    Slot<Element> a, b;
+    std::int64_t sum = 0;
+    Slot<std::int64_t> finished;  // index: the row it was computed in
+  };
+
+  std::int64_t outputs_per_fold() const override { return rows * columns; }
+
+  Slot<Element> entering(Run& run, const Operand& operand, std::int64_t lane, std::int64_t Fold::*first) const {
+    const auto found = passing(lane, stream_length);
+    if (!found) return {};
+    run.last_operand = cycle;
+    const auto [fold, number] = *found;
+    return Tagged<Element>{element(operand, folds[fold].*first + lane, number), fold, number};
+  }
+
+  void step(Run& run) override {
+    sink(run);
+    const std::vector<Pe> before = elements_;
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t column = 0; column < columns; ++column) {
+        Pe& pe = elements_[at(row, column)];
+        pe.a = column > 0 ? before[at(row, column - 1)].a : entering(run, a_, row, &Fold::first_row);
+        pe.b = row > 0 ? before[at(row - 1, column)].b : entering(run, b_, column, &Fold::first_column);
+        if (pe.a.has_value() != pe.b.has_value()) throw Hazard("an operand without its partner");
+        if (!pe.a) continue;
+        if (pe.a->fold != pe.b->fold || pe.a->index != pe.b->index)
+          throw Hazard("operands that do not belong together");
+        note_multiply(pe.a->fold, row == rows - 1 && column == columns - 1);
+        pe.sum = (pe.a->index > 0 ? pe.sum : 0) + dot(pe.a->value, pe.b->value);
+        if (pe.a->index < stream_length - 1) continue;
+        if (pe.finished) throw Hazard("an output finished before the one before it has gone");
+        pe.finished = Tagged<std::int64_t>{pe.sum, pe.a->fold, row};
+      }
+  }
+
+  // The column is finished when its bottom element has an output of the fold: those above then sink a row per cycle.
+  void sink(Run& run) {
+    for (std::int64_t column = 0; column < columns; ++column) {
+      const Slot<std::int64_t> bottom = elements_[at(rows - 1, column)].finished;
+      if (!bottom) continue;
+      const Fold& fold = folds[bottom->fold];
+      add(run.product, fold.first_row + bottom->index, fold.first_column + column, bottom->value);
+      note_output(run, bottom->fold);
+      elements_[at(rows - 1, column)].finished.reset();
+      for (std::int64_t row = rows - 1; row > 0; --row) {
+        Pe& pe = elements_[at(row, column)];
+        Pe& above = elements_[at(row - 1, column)];
+        if (!above.finished || above.finished->fold != bottom->fold) continue;
+        if (pe.finished) throw Hazard("an output sinks onto another");
+        pe.finished = above.finished;
+        above.finished.reset();
+      }
+    }
+  }
+
+  const Operand& a_;
+  const Operand& b_;
+  std::vector<Pe> elements_;
+};
+
+Product zeros(std::int64_t rows, std::int64_t columns) {
+  return Product(static_cast<std::size_t>(rows), std::vector<std::int64_t>(static_cast<std::size_t>(columns)));
+}
+
+Product transposed(const Product& product) {
+  Product other = zeros(std::ssize(product.front()), std::ssize(product));
+  for (std::size_t row = 0; row < product.size(); ++row)
+    for (std::size_t column = 0; column < product[row].size(); ++column) other[column][row] = product[row][column];
+  return other;
+}
+
+}  // namespace
+
+Run multiply(const SystolicShape& shape, const Operand& a, const Operand& b, std::optional<std::int64_t> period) {
+  Run run;
+  if (shape.dataflow == Dataflow::output_stationary) {
+    run.product = zeros(std::ssize(a), std::ssize(b));
+    OutputArray(shape, a, b, period).simulate(run);
+  } else if (shape.dataflow == Dataflow::weight_stationary) {
+    run.product = zeros(std::ssize(a), std::ssize(b));
+    StationaryArray(shape, b, a, period).simulate(run);
+  } else {
+    run.product = zeros(std::ssize(b), std::ssize(a));
+    StationaryArray(shape, a, b, period).simulate(run);
+    run.product = transposed(run.product);
+  }
+  return run;
+}
+
+}  // namespace oscsim::units::grid
