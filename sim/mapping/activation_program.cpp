@@ -124,12 +124,16 @@ class ActivationStream : public CommandStream {
              static_cast<std::uint64_t>(row * row_bytes + offset);
     };
     switch (pipe_) {
-      case PipeId::load:
-        command.work = units::LoadWork{
-            in, address(in, g_->k * kInputBytes, chunk.k * kInputBytes), Bytes(rows * chunk.depth * kInputBytes),
-            units::rows_in(Bytes(rows * chunk.depth * kInputBytes), rows, Bytes(g_->k * kInputBytes))};
+      case PipeId::load: {
+        units::LoadWork work;
+        work.region = in;
+        work.address = address(in, g_->k * kInputBytes, chunk.k * kInputBytes);
+        work.bytes = Bytes(rows * chunk.depth * kInputBytes);
+        work.layout = units::rows_in(work.bytes, rows, Bytes(g_->k * kInputBytes));
+        command.work = work;
         command.writes.push_back({RingId::ub_in, slot, in, std::nullopt, true, Publish::at_end});
         break;
+      }
       case PipeId::gather:
         command.work = units::GatherWork{chunk.row_time, rows, chunk.groups};
         command.reads.push_back({RingId::ub_in, slot, in, std::nullopt, true, false});

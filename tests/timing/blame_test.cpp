@@ -173,7 +173,8 @@ TEST(Blame, AgreesWithASecondAccountOnRandomMachines) {
     const auto& [machine_name, ready] = variants.any_of(machines());
     const auto& [scheme_name, scheme] = variants.any_of(schemes());
     MachineParams machine = variants.machine(ready);
-    machine.core.buffers.l1 = Bytes(variants.between(2, 16) * 16384);
+    // Two steps of the coarsest unit (128 x 512 x 128 at 4 bit) fit.
+    machine.core.buffers.l1 = Bytes(variants.between(10, 24) * 16384);
     machine.overlap = Overlap::tokens;
     const Shape shape = variants.shape();
     SCOPED_TRACE(fmt::format("case {}: {} {} {}", i, machine_name, scheme_name, to_string(shape)));
