@@ -55,7 +55,7 @@ TEST(Generate, DecodeHasOneRowForEachSequence) {
     EXPECT_EQ(document.tokens, 1);
     EXPECT_EQ(document.batch, 16);
     EXPECT_EQ(document.context, 99);
-    for (const GemmEntry& entry : document.gemms) EXPECT_EQ(entry.m.values, std::vector<std::int64_t>{16});
+    for (const TraceEntry& entry : document.gemms) EXPECT_EQ(entry.m.values, std::vector<std::int64_t>{16});
   }
 }
 
