@@ -93,10 +93,18 @@ struct RunResult {
   SideTotal scheme_operations, baseline_operations;  // of the trace's operations, also when they are left out
   std::int64_t left_out = 0;                         // operations of the trace that --gemms-only leaves out
   double speedup() const { return baseline_total.time_us / scheme_total.time_us; }
-  // Speed-up with the operations that are left out; shares of GEMMs and shared work in the time with all operations.
-  double whole_speedup() const;
-  double scheme_gemm_share() const;
-  double baseline_gemm_share() const;
+  // With the operations that are left out.
+  double whole_us(const SideTotal& total, const SideTotal& operations_total) const {
+    return total.time_us + (left_out > 0 ? operations_total.time_us : 0);
+  }
+  double whole_speedup() const {
+    return whole_us(baseline_total, baseline_operations) / whole_us(scheme_total, scheme_operations);
+  }
+  // Share of GEMMs and shared work in the time of all.
+  double scheme_gemm_share() const { return 1 - scheme_operations.time_us / whole_us(scheme_total, scheme_operations); }
+  double baseline_gemm_share() const {
+    return 1 - baseline_operations.time_us / whole_us(baseline_total, baseline_operations);
+  }
   bool verified() const;  // a verification was asked for and none differs
   std::int64_t differing() const;
 };
