@@ -90,7 +90,7 @@ void add_run_command(CLI::App& app, Action& action) {
   add_inputs(command, options);
   command.add_flag("--timing-only", options.timing_only, "no tensors, no outputs: cycles and traffic only");
   command.add_flag("--gemms-only", options.gemms_only, "leave out what is no GEMM: attention, norms and the like");
-  command.add_flag("!--no-memo", options.memo, "simulate equal work anew each time; the cycles are the same");
+  command.add_flag("--no-memo", options.no_memo, "simulate equal work anew each time; the cycles are the same");
   command.add_flag("--verify", options.verify, "recompute with the scalar reference; exit status 1 when a bit differs");
   command.add_flag("--allow-nonfinite", options.allow_nonfinite, "go on with NaN and Inf in tensors; NaN propagates");
   const auto value = [&](const char* name, std::string& text, const char* meaning, const char* type) {

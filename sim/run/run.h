@@ -27,7 +27,7 @@ struct RunOptions {
   std::string outputs;                // safetensors file for the scheme's outputs
   bool timing_only = false;
   bool gemms_only = false;  // leave out what is no GEMM
-  bool memo = true;         // false: equal work is simulated anew each time
+  bool no_memo = false;     // equal work is simulated anew each time
   bool verify = false;
   bool allow_nonfinite = false;
   std::uint64_t seed = 1;

@@ -62,7 +62,7 @@ TEST(EveryAttention, TakesAtLeastItsWorkAndItsBytes) {
     const AttentionPlan plan = attention(variants);
     const AttentionSizes& sizes = plan.sizes;
     TimingModel timing(machine);
-    const SideResult side = timing.attention(plan);
+    const SideResult side = timing.attention({}, plan);
     const int bits = numerics::format(plan.format).element_bits;
     const double peak = static_cast<double>(machine.matrix(bits).cube.per_cycle(bits).count() * machine.cores);
     const auto total = static_cast<double>(side.cycles.count());
@@ -75,7 +75,7 @@ TEST(EveryAttention, TakesAtLeastItsWorkAndItsBytes) {
     EXPECT_EQ(side.traffic.hbm_write, written);
     EXPECT_GE(total + 1e-6, at_bandwidth(machine, read + written));
     expect_sound_stack(side);
-    EXPECT_EQ(TimingModel(machine, false).attention(plan).cycles, side.cycles) << "again";
+    EXPECT_EQ(TimingModel(machine, {}, false).attention({}, plan).cycles, side.cycles) << "again";
   });
 }
 
@@ -83,7 +83,7 @@ TEST(EveryRowOperation, TakesAtLeastItsPassesAndItsBytes) {
   on_variants(2, [](Variants& variants, const MachineParams& machine) {
     const RowPlan plan = rows(variants);
     TimingModel timing(machine);
-    const SideResult side = timing.rows(plan);
+    const SideResult side = timing.rows({}, plan);
     const auto total = static_cast<double>(side.cycles.count());
     const Bytes read = plan.input * plan.rows, written = plan.output * plan.rows;
     const double passes = static_cast<double>((plan.data * (plan.rows * (plan.reduce + plan.apply))).count());
@@ -92,7 +92,7 @@ TEST(EveryRowOperation, TakesAtLeastItsPassesAndItsBytes) {
     EXPECT_EQ(side.traffic.hbm_write, written);
     EXPECT_GE(total + 1e-6, at_bandwidth(machine, read + written));
     expect_sound_stack(side);
-    EXPECT_EQ(TimingModel(machine, false).rows(plan).cycles, side.cycles) << "again";
+    EXPECT_EQ(TimingModel(machine, {}, false).rows({}, plan).cycles, side.cycles) << "again";
   });
 }
 

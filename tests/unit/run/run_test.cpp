@@ -294,7 +294,7 @@ TEST_F(Layers, AttentionFormatOfASchemeChangesAttentionOnly) {
 TEST_F(Layers, WithoutMemoryTheCyclesAreTheSame) {
   options_.timing_only = true;
   const RunResult once = run(options_);
-  options_.memo = false;
+  options_.no_memo = true;
   const RunResult anew = run(options_);
   EXPECT_EQ(cycles(anew), cycles(once));
   EXPECT_EQ(anew.scheme_total.cycles, once.scheme_total.cycles);
