@@ -20,6 +20,15 @@ double count(Cycles cycles) {
   return static_cast<double>(cycles.count());
 }
 
+// Powers of two times `granule`, and `whole`; largest first: among equals the larger tile, with fewer commands, wins.
+std::vector<std::int64_t> sizes_up_to(std::int64_t whole, std::int64_t granule) {
+  std::vector<std::int64_t> sizes;
+  for (std::int64_t size = granule; size < whole && size <= kMostTile; size *= 2) sizes.push_back(size);
+  if (whole <= kMostTile) sizes.push_back(whole);
+  std::ranges::reverse(sizes);
+  return sizes;
+}
+
 class AttentionSearch {
  public:
   AttentionSearch(const AttentionPlan& plan, const MachineParams& machine)
@@ -33,15 +42,8 @@ class AttentionSearch {
   AttentionTiling run() {
     const units::CubeShape& cube = unit_.cube;
     const std::int64_t granule = std::lcm(cube.n0, block_);  // keys are both columns and reduction
-    const std::int64_t most_rows = std::min(kMostTile, round_up(stacked_rows(sizes()), cube.m0));
-    const std::int64_t most_keys = std::min(kMostTile, round_up(sizes().keys, granule));
-    for (std::int64_t rows = cube.m0;; rows = std::min(rows * 2, most_rows)) {
-      for (std::int64_t keys = granule;; keys = std::min(keys * 2, most_keys)) {
-        try_tile(rows, keys);
-        if (keys >= most_keys) break;
-      }
-      if (rows >= most_rows) break;
-    }
+    for (const std::int64_t rows : sizes_up_to(round_up(stacked_rows(sizes()), cube.m0), cube.m0))
+      for (const std::int64_t keys : sizes_up_to(round_up(sizes().keys, granule), granule)) try_tile(rows, keys);
     if (best_.rows == 0)
       input_error(
           "attention with heads of {} does not fit the machine: {} rows of queries and {} keys need more than "
@@ -117,7 +119,8 @@ class AttentionSearch {
       return count(units::matrix_time(unit_, pass_.bits(), job.rows, n, k).cubes) + steps * count(unit_.gap);
     };
     const auto feed = [&](std::int64_t n, std::int64_t k, double steps) {
-      return steps * count(units::feed_time(machine_.core.feed, bytes(job.rows, k), bytes(n, k)));
+      const Cycles time = units::feed_time(machine_.core.feed, bytes(job.rows, k), bytes(n, k));
+      return steps * count(std::max(time, machine_.core.issue.per_step(true)));
     };
     const auto load = [&](std::int64_t rows) {
       return count(units::load_time(machine_.core.load, bytes(rows, head_dim), rows));
