@@ -29,6 +29,9 @@ void SchemeParams::check(std::vector<std::string>& problems) const {
   if (fallback) check_pair(fallback->activation, fallback->weight, "fallback: ", problems);
   if (!is_16bit(kept_format))
     problems.push_back(fmt::format("kept_format is {}; allowed: bf16, fp16", name_of(kept_format)));
+  if (const int bits = numerics::format(attention).element_bits; bits != 16 && bits != 8)
+    problems.push_back(
+        fmt::format("attention is {} of {} bits; allowed: formats of 16 and 8 bits", name_of(attention), bits));
   if (outliers) {
     if (!is_16bit(outliers->branch))
       problems.push_back(fmt::format("outliers.branch is {}; allowed: bf16, fp16", name_of(outliers->branch)));

@@ -79,6 +79,7 @@ struct SchemeParams {
   std::optional<FallbackParams> fallback;
   std::vector<Position> keep_16bit = kept_by_default();
   numerics::FormatId kept_format = numerics::FormatId::bf16;
+  numerics::FormatId attention = numerics::FormatId::bf16;
 
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
@@ -93,6 +94,9 @@ struct SchemeParams {
     visit("keep_16bit", self.keep_16bit,
           {.meaning = "positions that stay in 16 bit", .source = "arXiv 2604.12782 quantises none of these"});
     visit("kept_format", self.kept_format, {.meaning = "16-bit format of those positions"});
+    visit("attention", self.attention,
+          {.meaning = "format of attention's Q, K, V and probabilities: 16 or 8 bit",
+           .source = "arXiv 2604.12782 leaves attention in 16 bit"});
   }
   void check(std::vector<std::string>& problems) const;
 };

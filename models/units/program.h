@@ -31,15 +31,31 @@ enum class RingId : std::uint8_t {
   l0,           // operand pairs in L0A and L0B (tensor unit)
   l0_branch,    // operand pairs of a branch unit of its own
   l0c,          // output tiles in the tensor unit's accumulators
+  scores,       // tiles of attention scores in the accumulators of the unit that multiplies them
+  probs,        // the same tiles after the softmax, in L1
+  l1_v,         // stages of attention's values in L1, beside the keys in l1_b
   branch_acc,   // output tiles in a branch unit's accumulators
   ub_in,        // activation tiles in the unified buffer
   ub_gathered,  // the same tiles after the gather engine
   ub_out,       // quantised tiles
 };
-inline constexpr std::size_t kRings = 11;
+inline constexpr std::size_t kRings = 14;
 
 // Tensors of one program, as far as the machine tells them apart.
-enum class TensorId : std::uint8_t { a, b, branch_a, branch_b, output, branch_output, x, x_out, a_scales, b_scales };
+enum class TensorId : std::uint8_t {
+  a,
+  b,
+  branch_a,
+  branch_b,
+  output,
+  branch_output,
+  x,
+  x_out,
+  a_scales,
+  b_scales,
+  values,  // of attention; its queries are a, its keys b
+  scores,
+};
 
 // Rows [row, row + rows) and reduction range [k, k + depth) of a tensor; an output's columns stand in k and depth.
 struct Region {
@@ -97,6 +113,10 @@ struct VectorWork {
   Bytes input{0};
   CastPart part = CastPart::all;
 };
+// Vector instructions that are no cast: normalisation, softmax, element-wise operations.
+struct PassesWork {
+  Bytes data{0};  // that they go over, all of them together
+};
 struct FeedWork {
   Bytes a{0}, b{0};
   Cycles issue{0};  // from one command to the next at least
@@ -115,7 +135,7 @@ struct DrainWork {
   bool output = false;   // an output tile: its values are computed when the command retires
   Layout layout{};
 };
-using Work = std::variant<LoadWork, GatherWork, VectorWork, FeedWork, MatmulWork, DrainWork>;
+using Work = std::variant<LoadWork, GatherWork, VectorWork, FeedWork, MatmulWork, DrainWork, PassesWork>;
 
 struct Command {
   Work work;
@@ -161,6 +181,9 @@ struct oscsim::EnumNames<oscsim::units::RingId> {
                                                                   {"l0_branch", Ring::l0_branch},
                                                                   {"l0c", Ring::l0c},
                                                                   {"branch_acc", Ring::branch_acc},
+                                                                  {"scores", Ring::scores},
+                                                                  {"probs", Ring::probs},
+                                                                  {"l1_v", Ring::l1_v},
                                                                   {"ub_in", Ring::ub_in},
                                                                   {"ub_gathered", Ring::ub_gathered},
                                                                   {"ub_out", Ring::ub_out}};
@@ -177,5 +200,7 @@ struct oscsim::EnumNames<oscsim::units::TensorId> {
                                                                     {"x", Tensor::x},
                                                                     {"x_out", Tensor::x_out},
                                                                     {"a_scales", Tensor::a_scales},
-                                                                    {"b_scales", Tensor::b_scales}};
+                                                                    {"b_scales", Tensor::b_scales},
+                                                                    {"values", Tensor::values},
+                                                                    {"scores", Tensor::scores}};
 };

@@ -68,8 +68,13 @@ VectorUnit::VectorUnit(sc_core::sc_module_name name, const UnitContext& context,
     : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params) {}
 
 Pipe::Timing VectorUnit::start(const Command& command) {
-  const auto& work = work_of<VectorWork>(command, name());
-  const Cycles span = quantise_time(params_, work.input, work.part);
+  Cycles span{0};
+  if (const auto* passes = std::get_if<PassesWork>(&command.work)) {
+    span = passes_time(params_, passes->data);
+  } else {
+    const auto& work = work_of<VectorWork>(command, name());
+    span = quantise_time(params_, work.input, work.part);
+  }
   return {.work = span, .occupancy = span, .release = now() + span, .done = now() + span};
 }
 

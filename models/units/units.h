@@ -43,7 +43,7 @@ class GatherUnit : public Pipe {
 };
 
 // Contract
-//   Time: quantise_time.
+//   Time: quantise_time for a cast, passes_time for other work.
 class VectorUnit : public Pipe {
  public:
   VectorUnit(sc_core::sc_module_name name, const UnitContext& context, const VectorParams& params);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Vector pipe: online quantisation (block maximum, scale, cast) as passes over 16-bit data in the unified buffer.
+// Vector pipe: online quantisation (block maximum, scale, cast) and the operations between the GEMMs, as passes over
+// 16-bit data in the unified buffer.
 #pragma once
 
 #include <algorithm>
@@ -37,6 +38,11 @@ inline Cycles quantise_time(const VectorParams& params, Bytes bytes, CastPart pa
                               : part == CastPart::maximum ? 1
                                                           : std::max<std::int64_t>(1, params.quantise_passes - 1);
   return params.setup + transfer_time(bytes * passes, params.rate);
+}
+
+// Instructions that go over `data` bytes, all together: normalisation, softmax, element-wise operations.
+inline Cycles passes_time(const VectorParams& params, Bytes data) {
+  return params.setup + transfer_time(data, params.rate);
 }
 
 }  // namespace oscsim::units

@@ -102,7 +102,8 @@ TraceSummary summary_of(const TraceDocument& document, const Trace& trace) {
                        .tokens = document.tokens,
                        .context = document.context,
                        .batch = document.batch,
-                       .gemms = trace.gemms.size()};
+                       .gemms = trace.gemms.size(),
+                       .operations = trace.operations.size()};
   std::set<std::int64_t> layers;
   std::set<std::string> weights;
   for (const Gemm& gemm : trace.gemms) {
@@ -110,6 +111,11 @@ TraceSummary summary_of(const TraceDocument& document, const Trace& trace) {
     summary.macs += static_cast<double>(gemm.m) * elements;
     if (weights.insert(gemm.weight).second) summary.weights += elements;
     if (gemm.layer >= 0) layers.insert(gemm.layer);
+  }
+  for (const Operation& operation : trace.operations) {
+    if (const auto* attention = std::get_if<AttentionSizes>(&operation.sizes))
+      summary.macs += static_cast<double>(attention_macs(*attention).count());
+    if (operation.layer >= 0) layers.insert(operation.layer);
   }
   summary.layers = layers.size();
   return summary;
@@ -120,19 +126,28 @@ std::string trace_text(const TraceSummary& summary) {
       "trace {} ({})\n"
       "  model    {}\n"
       "  phase    {}\n"
-      "  GEMMs    {} in {} layers\n"
+      "  GEMMs    {} in {} layers{}\n"
       "  work     {:.4g} MACs\n"
       "  weights  {:.4g} elements, {:.4g} GB in BF16\n",
-      summary.name, summary.path, summary.model, phase_text(summary), summary.gemms, summary.layers, summary.macs,
+      summary.name, summary.path, summary.model, phase_text(summary), summary.gemms, summary.layers,
+      summary.operations == 0 ? "" : fmt::format(", {} other operations", summary.operations), summary.macs,
       summary.weights, summary.weights * kBytesOfBf16 / 1e9);
 }
 
 Json trace_json(const TraceSummary& summary) {
-  return {
-      {"name", summary.name},   {"path", summary.path},       {"model", summary.model},
-      {"phase", summary.phase}, {"tokens", summary.tokens},   {"context", summary.context},
-      {"batch", summary.batch}, {"gemms", summary.gemms},     {"layers", summary.layers},
-      {"macs", summary.macs},   {"weights", summary.weights}, {"weight_bytes_bf16", summary.weights * kBytesOfBf16}};
+  return {{"name", summary.name},
+          {"path", summary.path},
+          {"model", summary.model},
+          {"phase", summary.phase},
+          {"tokens", summary.tokens},
+          {"context", summary.context},
+          {"batch", summary.batch},
+          {"gemms", summary.gemms},
+          {"operations", summary.operations},
+          {"layers", summary.layers},
+          {"macs", summary.macs},
+          {"weights", summary.weights},
+          {"weight_bytes_bf16", summary.weights * kBytesOfBf16}};
 }
 
 }  // namespace oscsim

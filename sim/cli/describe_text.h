@@ -26,7 +26,7 @@ std::string values_text(std::span<const config::DescribeRow> rows, const nlohman
 struct TraceSummary {
   std::string name{}, path{}, model{}, phase{};
   std::int64_t tokens = 0, context = 0, batch = 0;
-  std::size_t gemms = 0, layers = 0;
+  std::size_t gemms = 0, operations = 0, layers = 0;
   double macs = 0;     // may exceed 63 bits
   double weights = 0;  // elements of different weight tensors
 };

@@ -52,7 +52,7 @@ void add_inputs(CLI::App& command, RunOptions& options) {
     return command.add_option(name, value, meaning)->type_name("FILE|NAME")->capture_default_str();
   };
   file("--machine", options.machine, "machine; names stand for files of configs/machines");
-  CLI::Option* trace = file("--trace", options.trace, "GEMMs to replay; names stand for files of traces");
+  CLI::Option* trace = file("--trace", options.trace, "trace to replay; names stand for files of traces");
   file("--scheme", options.scheme, "scheme; names stand for files of configs/schemes");
   file("--baseline", options.baseline, "scheme to compare with");
   command.add_option("--gemm", options.gemms, "one GEMM instead of a trace; repeatable")
@@ -65,7 +65,7 @@ void add_inputs(CLI::App& command, RunOptions& options) {
       ->type_name("PATH=VALUE")
       ->allow_extra_args(false);
   command.add_option("--layers", options.layers, "layers to replay")->type_name("FIRST[-LAST]");
-  command.add_option("--only", options.only, "GEMMs whose name matches")->type_name("REGEX");
+  command.add_option("--only", options.only, "GEMMs and operations whose name matches")->type_name("REGEX");
   command
       .add_option("--tensors", options.tensors,
                   "safetensors files with weights and activations; none: synthetic tensors")
@@ -89,6 +89,8 @@ void add_run_command(CLI::App& app, Action& action) {
   CLI::App& command = *app.add_subcommand("run", "Replay GEMMs on a machine under a scheme and a baseline");
   add_inputs(command, options);
   command.add_flag("--timing-only", options.timing_only, "no tensors, no outputs: cycles and traffic only");
+  command.add_flag("--gemms-only", options.gemms_only, "leave out what is no GEMM: attention, norms and the like");
+  command.add_flag("--no-memo", options.no_memo, "simulate equal work anew each time; the cycles are the same");
   command.add_flag("--verify", options.verify, "recompute with the scalar reference; exit status 1 when a bit differs");
   command.add_flag("--allow-nonfinite", options.allow_nonfinite, "go on with NaN and Inf in tensors; NaN propagates");
   const auto value = [&](const char* name, std::string& text, const char* meaning, const char* type) {

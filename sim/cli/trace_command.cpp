@@ -15,7 +15,7 @@ namespace {
 struct TraceArguments {
   std::string model, from_csv, output;
   std::string phase, tokens, context, batch, layers, rows, skew, seed;  // empty: not given
-  bool lm_head = false;
+  bool lm_head = false, attention = false;
 };
 
 // A config.json, or a folder that has one, or the name of a model.
@@ -53,6 +53,7 @@ TraceOptions options_of(const TraceArguments& arguments) {
   if (!arguments.skew.empty()) options.skew = number_argument("--skew", arguments.skew, 0, 16);
   if (!arguments.seed.empty()) options.seed = static_cast<std::uint64_t>(integer_argument("--seed", arguments.seed, 0));
   options.lm_head = arguments.lm_head;
+  options.attention = arguments.attention;
   return options;
 }
 
@@ -91,6 +92,10 @@ void add_trace_command(CLI::App& app, Action& action) {
   value("--rows", arguments->rows, "tokens of the experts: even (the default) or skewed", "NAME");
   value("--skew", arguments->skew, "exponent of skewed rows (Zipf); default 1", "S");
   value("--seed", arguments->seed, "of skewed rows; default 1", "N");
+  command
+      .add_flag("--attention", arguments->attention,
+                "with attention, norms, RoPE, SiLU, residuals and expert routing, not only the linear layers")
+      ->excludes(csv);
   command.add_flag("--lm-head", arguments->lm_head, "with the output embedding of the last token")->excludes(csv);
   command.add_option("-o,--output", arguments->output, "file to write; none: standard output")->type_name("FILE");
   command.footer("Example:\n  oscsim trace Qwen3-8B --phase prefill --tokens 2048 -o trace.yaml\n");

@@ -56,6 +56,7 @@ std::string command_name(const units::Command& command) {
       [](const units::LoadWork& work) { return std::string(name_of(work.region.tensor)); },
       [](const units::GatherWork&) { return std::string("gather"); },
       [](const units::VectorWork& work) { return fmt::format("cast {}", part_name(work.part)); },
+      [](const units::PassesWork&) { return std::string("passes"); },
       [&](const units::FeedWork&) {
         const bool is_branch = !command.writes.empty() && command.writes.front().region.tensor == TensorId::branch_a;
         return std::string(is_branch ? "branch pair" : "pair");
@@ -79,6 +80,10 @@ void describe_command(const units::Command& command, JsonMembers& args) {
       [&](const units::VectorWork& work) {
         add_first_read(args, command);
         args.add("part", part_name(work.part)).add("bytes", work.input.count());
+      },
+      [&](const units::PassesWork& work) {
+        add_first_read(args, command);
+        args.add("bytes", work.data.count());
       },
       [&](const units::FeedWork& work) {
         if (!command.writes.empty() && command.writes.front().second)

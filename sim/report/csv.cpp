@@ -28,6 +28,10 @@ class Line {
   void add(std::int64_t value) { add(std::to_string(value)); }
   void add(double value) { add(fmt::format("{}", value)); }
 
+  void add_speedup(const std::optional<SideResult>& scheme, const std::optional<SideResult>& baseline) {
+    scheme&& baseline ? add(baseline->time_us / scheme->time_us) : add("");
+  }
+
   void add(const SideResult* side) {
     if (side == nullptr) {
       for (std::size_t i = 0; i < std::size(kSideColumns); ++i) add("");
@@ -81,6 +85,18 @@ std::string result_csv(const RunResult& result) {
     line.add(&row.baseline);
     text += line.end();
   }
+  for (const OperationResult& row : result.operations) {
+    Line line;
+    line.add(row.kind);
+    line.add(row.operation.name);
+    line.add("");
+    for (const std::int64_t value : extents(row.operation)) line.add(value);
+    line.add(row.repeat);
+    line.add_speedup(row.scheme, row.baseline);
+    line.add(pointer(row.scheme));
+    line.add(pointer(row.baseline));
+    text += line.end();
+  }
   for (const SharedResult& row : result.shared) {
     Line line;
     line.add("shared");
@@ -90,7 +106,7 @@ std::string result_csv(const RunResult& result) {
     line.add("");
     line.add(row.k);
     line.add(row.repeat);
-    row.scheme&& row.baseline ? line.add(row.baseline->time_us / row.scheme->time_us) : line.add("");
+    line.add_speedup(row.scheme, row.baseline);
     line.add(pointer(row.scheme));
     line.add(pointer(row.baseline));
     text += line.end();

@@ -65,8 +65,8 @@ std::vector<ReportRow> folded_by(const std::vector<ReportRow>& rows, bool by_m) 
   std::vector<ReportRow> result;
   std::map<std::string, std::size_t> index;
   for (const ReportRow& row : rows) {
-    const std::string key = fmt::format("{} {} {} {} {} {}", pattern_of(row.name), name_of(row.position),
-                                        by_m ? row.m_least : 0, row.n, row.k, row.formats);
+    const std::string key = fmt::format("{} {} {} {} {} {} {} {}", pattern_of(row.name), name_of(row.position),
+                                        row.kind, row.shape, by_m ? row.m_least : 0, row.n, row.k, row.formats);
     const auto [found, is_new] = index.emplace(key, result.size());
     if (is_new)
       result.push_back(row);
@@ -82,6 +82,13 @@ std::optional<double> sqnr(const SideResult& side) {
 
 std::optional<double> time_of(const std::optional<SideResult>& side, std::int64_t repeat) {
   return side ? std::optional(side->time_us * static_cast<double>(repeat)) : std::nullopt;
+}
+
+std::string shape_text(const Operation& operation) {
+  if (const auto* sizes = std::get_if<AttentionSizes>(&operation.sizes))
+    return fmt::format("{}x{}x{}x{}", sizes->sequences * sizes->heads, sizes->queries, sizes->keys, sizes->head_dim);
+  const auto& sizes = std::get<RowSizes>(operation.sizes);
+  return fmt::format("{}x{}", sizes.rows, sizes.width);
 }
 
 }  // namespace
@@ -128,6 +135,23 @@ std::vector<ReportRow> gemm_rows(const RunResult& result) {
                     .bound_us = {{gemm.scheme.bound, gemm.scheme.time_us * repeat}},
                     .scheme_sqnr_db = sqnr(gemm.scheme),
                     .baseline_sqnr_db = sqnr(gemm.baseline)});
+  }
+  return folded(std::move(rows));
+}
+
+std::vector<ReportRow> operation_rows(const RunResult& result) {
+  std::vector<ReportRow> rows;
+  for (const OperationResult& operation : result.operations) {
+    const std::string formats = operation.scheme ? operation.scheme->formats : "";
+    ReportRow row{.name = operation.operation.name,
+                  .kind = operation.kind,
+                  .shape = shape_text(operation.operation),
+                  .count = operation.repeat,
+                  .formats = formats,
+                  .scheme_us = time_of(operation.scheme, operation.repeat),
+                  .baseline_us = time_of(operation.baseline, operation.repeat)};
+    if (operation.scheme) row.bound_us[operation.scheme->bound] = *row.scheme_us;
+    rows.push_back(std::move(row));
   }
   return folded(std::move(rows));
 }

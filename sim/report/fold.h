@@ -17,8 +17,10 @@ inline constexpr std::size_t kMostRows = 40;
 struct ReportRow {
   std::string name;  // numbers that differ between the folded rows are *
   Position position{};
+  std::string kind{};   // of an operation, instead of a position
+  std::string shape{};  // of an operation
   std::int64_t m_least = 0, m_most = 0;
-  std::int64_t n = 0;  // 0: shared work
+  std::int64_t n = 0;  // 0: shared work, operations
   std::int64_t k = 0;
   std::int64_t count = 0;                                      // with repeats
   std::string formats;                                         // of the scheme
@@ -37,6 +39,7 @@ std::vector<ReportRow> folded(std::vector<ReportRow> rows);
 std::string layer_prefix(const std::vector<std::string>& names);
 
 std::vector<ReportRow> gemm_rows(const RunResult& result);
+std::vector<ReportRow> operation_rows(const RunResult& result);
 std::vector<ReportRow> shared_rows(const RunResult& result);
 
 }  // namespace oscsim

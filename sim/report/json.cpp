@@ -43,6 +43,19 @@ Json to_json(const Tiling& tile) {
           {"constants_folded", tile.constants_folded}};
 }
 
+Json to_json(const AttentionTiling& tile) {
+  return {{"rows", tile.rows},
+          {"keys", tile.keys},
+          {"step_d", tile.step_d},
+          {"step_keys", tile.step_keys},
+          {"stage", tile.stage}};
+}
+
+Json tile_of(const SideResult& side) {
+  if (side.tile) return to_json(*side.tile);
+  return side.attention_tile ? to_json(*side.attention_tile) : Json();
+}
+
 Json to_json(const Verification& verification) {
   return {{"compared", verification.compared},
           {"outputs", verification.outputs},
@@ -61,7 +74,7 @@ Json to_json(const SideResult& side) {
   json["cycle_stack"] = to_json(side.cycle_stack);
   json["busy_cycles"] = to_json(side.busy_cycles);
   json["bytes"] = to_json(side.traffic);
-  json["tile"] = side.tile ? to_json(*side.tile) : Json();
+  json["tile"] = tile_of(side);
   json["energy_uj"] = nullptr;
   json["sqnr_db"] = side.accuracy ? finite(side.accuracy->sqnr_db) : Json();
   json["max_abs_error"] = side.accuracy ? finite(side.accuracy->max_abs_error) : Json();
@@ -87,6 +100,21 @@ Json to_json(const GemmResult& result) {
           {"speedup", finite(result.speedup())}};
 }
 
+Json sizes_of(const Operation& operation) {
+  if (const auto* sizes = std::get_if<AttentionSizes>(&operation.sizes))
+    return {{"sequences", sizes->sequences}, {"heads", sizes->heads},     {"kv_heads", sizes->kv_heads},
+            {"head_dim", sizes->head_dim},   {"queries", sizes->queries}, {"keys", sizes->keys},
+            {"causal", sizes->causal}};
+  const auto& sizes = std::get<RowSizes>(operation.sizes);
+  return {{"rows", sizes.rows}, {"width", sizes.width}};
+}
+
+Json to_json(const OperationResult& result) {
+  return {{"name", result.operation.name},       {"op", result.kind},
+          {"sizes", sizes_of(result.operation)}, {"repeat", result.repeat},
+          {"scheme", to_json(result.scheme)},    {"baseline", to_json(result.baseline)}};
+}
+
 Json to_json(const SharedResult& result) {
   return {{"input", result.input},
           {"position", std::string(name_of(result.position))},
@@ -109,11 +137,18 @@ std::string result_json(const RunResult& result) {
   json["provenance"] = result.provenance;
   json["gemms"] = Json::array();
   for (const GemmResult& gemm : result.gemms) json["gemms"].push_back(to_json(gemm));
+  json["operations"] = Json::array();
+  for (const OperationResult& operation : result.operations) json["operations"].push_back(to_json(operation));
   json["shared"] = Json::array();
   for (const SharedResult& shared : result.shared) json["shared"].push_back(to_json(shared));
   json["total"] = {{"scheme", to_json(result.scheme_total)},
                    {"baseline", to_json(result.baseline_total)},
                    {"speedup", finite(result.speedup())}};
+  json["whole"] = {
+      {"operations_left_out", result.left_out},
+      {"speedup", finite(result.whole_speedup())},
+      {"gemm_share",
+       {{"scheme", finite(result.scheme_gemm_share())}, {"baseline", finite(result.baseline_gemm_share())}}}};
   // File names need not be UTF-8; JSON must be.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -3,6 +3,10 @@
 //   cycles         core clock cycles of the whole GEMM, all cores; cycle_stack sums exactly to them
 //   bytes          memory traffic of one GEMM
 //   repeat         how often the GEMM (or the shared work) counts in "total"
+//   operations     what stands between the GEMMs, in the order of the trace; in "total". Time only. "op" is the kind,
+//   or
+//                  cast: attention's operands to an 8-bit format. A side without any is null
+//   whole          with the operations that --gemms-only leaves out: speed-up, and the share of GEMMs and shared work
 //   shared         work on an activation that several GEMMs read; in "total" once. A side without any is null
 //   energy_uj      null: energy is not modelled
 //   sqnr_db        against the FP32 product of the unquantised operands. JSON has no infinity and no NaN: they are

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -32,15 +33,19 @@ std::string baseline_heading(const RunResult& result) {
   return is_called_by_role(result.baseline, result) ? "baseline" : result.baseline;
 }
 
-// Calls `visit` for every GEMM and piece of shared work of one side, with its repeats.
+// Calls `visit` for every GEMM, operation and piece of shared work of one side, with its repeats.
 using VisitSide = std::function<void(const SideResult&, std::int64_t)>;
 void for_each_scheme(const RunResult& result, const VisitSide& visit) {
   for (const GemmResult& gemm : result.gemms) visit(gemm.scheme, gemm.repeat);
+  for (const OperationResult& operation : result.operations)
+    if (operation.scheme) visit(*operation.scheme, operation.repeat);
   for (const SharedResult& shared : result.shared)
     if (shared.scheme) visit(*shared.scheme, shared.repeat);
 }
 void for_each_baseline(const RunResult& result, const VisitSide& visit) {
   for (const GemmResult& gemm : result.gemms) visit(gemm.baseline, gemm.repeat);
+  for (const OperationResult& operation : result.operations)
+    if (operation.baseline) visit(*operation.baseline, operation.repeat);
   for (const SharedResult& shared : result.shared)
     if (shared.baseline) visit(*shared.baseline, shared.repeat);
 }
@@ -72,6 +77,7 @@ std::string sqnr_text(const std::optional<double>& sqnr_db) {
 }
 
 std::string shape_text(const ReportRow& row) {
+  if (!row.shape.empty()) return row.shape;
   const std::string m =
       row.m_least == row.m_most ? fmt::format("{}", row.m_least) : fmt::format("{}..{}", row.m_least, row.m_most);
   return row.n > 0 ? fmt::format("{}x{}x{}", m, row.n, row.k) : fmt::format("{}x{}", m, row.k);
@@ -87,16 +93,22 @@ std::string short_formats(std::string formats) {
 
 // The rows of the report, their names without what the names of layers have in common.
 struct Rows {
-  std::vector<ReportRow> gemms, shared;
+  std::vector<ReportRow> gemms, operations, shared;
   std::string prefix;
+
+  std::array<std::vector<ReportRow>*, 3> parts() { return {&gemms, &operations, &shared}; }
+  bool any(bool (*holds)(const ReportRow&)) const {
+    return std::ranges::any_of(gemms, holds) || std::ranges::any_of(operations, holds) ||
+           std::ranges::any_of(shared, holds);
+  }
 };
 Rows report_rows(const RunResult& result) {
-  Rows rows{gemm_rows(result), shared_rows(result), ""};
+  Rows rows{gemm_rows(result), operation_rows(result), shared_rows(result), ""};
   std::vector<std::string> names;
-  for (const auto* part : {&rows.gemms, &rows.shared})
+  for (const auto* part : rows.parts())
     for (const ReportRow& row : *part) names.push_back(row.name);
   rows.prefix = layer_prefix(names);
-  for (auto* part : {&rows.gemms, &rows.shared})
+  for (auto* part : rows.parts())
     for (ReportRow& row : *part)
       if (row.name.starts_with(rows.prefix)) row.name.erase(0, rows.prefix.size());
   return rows;
@@ -120,13 +132,24 @@ std::string sample_text(const RunResult& result) {
   return fmt::format("SQNR of {} of {} GEMMs over a sample of their rows, at least {}\n", sampled, gemms, fewest);
 }
 
+// What the GEMMs are of the time with all operations of the trace.
+std::string share_text(const RunResult& result) {
+  if (result.operations.empty() && result.left_out == 0) return "";
+  const std::string shares =
+      fmt::format("GEMMs and shared work take {:.1f} % of {}'s time and {:.1f} % of {}'s",
+                  100 * result.scheme_gemm_share(), result.scheme, 100 * result.baseline_gemm_share(), result.baseline);
+  if (result.left_out == 0) return shares + "\n";
+  return fmt::format("{} other operations are left out: {},\nspeed-up with all of them {:.4f}\n", result.left_out,
+                     shares, result.whole_speedup());
+}
+
 std::string work_table(const RunResult& result, const Rows& rows) {
   const std::string scheme = scheme_heading(result);
   const std::string baseline = baseline_heading(result);
   const TimeUnit unit = time_unit(result);
   const auto has_count = [](const ReportRow& row) { return row.count != 1; };
   const auto has_sqnr = [](const ReportRow& row) { return row.scheme_sqnr_db || row.baseline_sqnr_db; };
-  const bool with_count = std::ranges::any_of(rows.gemms, has_count) || std::ranges::any_of(rows.shared, has_count);
+  const bool with_count = rows.any(has_count);
   const bool with_sqnr = std::ranges::any_of(rows.gemms, has_sqnr);
   std::vector<TextTable::Column> columns{{"GEMM"}, {"position"}, {"m x n x k"}};
   if (with_count) columns.push_back({"count", "", Align::right});
@@ -151,25 +174,29 @@ std::string work_table(const RunResult& result, const Rows& rows) {
   };
   const auto add_rows = [&](const std::vector<ReportRow>& part) {
     for (const ReportRow& row : part)
-      add({row.name, std::string(name_of(row.position)), shape_text(row)}, fmt::format("{}", row.count),
+      add({row.name, row.kind.empty() ? std::string(name_of(row.position)) : row.kind, shape_text(row)},
+          fmt::format("{}", row.count),
           {short_formats(row.formats), time_text(row.scheme_us, unit), time_text(row.baseline_us, unit),
            speedup_text(row.scheme_us, row.baseline_us), row.bound().empty() ? "-" : row.bound(),
            row.n > 0 ? sqnr_text(row.scheme_sqnr_db) : "", row.n > 0 ? sqnr_text(row.baseline_sqnr_db) : ""});
   };
   add_rows(rows.gemms);
+  if (!rows.operations.empty()) table.add_line("other operations");
+  add_rows(rows.operations);
   if (!rows.shared.empty()) table.add_line("shared work on inputs");
   add_rows(rows.shared);
   add({"total", "", ""}, "",
       {"", time_text(result.scheme_total.time_us, unit), time_text(result.baseline_total.time_us, unit),
        speedup_text(result.scheme_total.time_us, result.baseline_total.time_us)});
 
-  const bool is_folded = rows.gemms.size() < result.gemms.size() || rows.shared.size() < result.shared.size();
+  const bool is_folded = rows.gemms.size() < result.gemms.size() || rows.shared.size() < result.shared.size() ||
+                         rows.operations.size() < result.operations.size();
   return table.text() +
          (is_folded ? fmt::format("{} GEMMs in {} rows: * stands for layers and experts; times are "
                                   "sums over the count, SQNR is the lowest\n",
                                   result.gemms.size(), rows.gemms.size())
                     : "") +
-         sample_text(result);
+         sample_text(result) + share_text(result);
 }
 
 // Sums by part, in the order of first appearance on either side.

@@ -47,6 +47,11 @@ PreparedOperand rows_of(const PreparedOperand& whole, const std::vector<std::int
   return part;
 }
 
+// Q, K and V of the new tokens.
+RowSizes attention_operands(const AttentionSizes& sizes) {
+  return {.rows = sizes.sequences * sizes.queries, .width = (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim};
+}
+
 numerics::OutputView view_of(Matrix& matrix) {
   return {matrix.row_f32(0).data(), matrix.rows(), matrix.cols()};
 }
@@ -67,7 +72,7 @@ void compute_tile(tbb::task_group& tiles, const numerics::GemmEngine& engine, Ma
 }  // namespace
 
 Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders)
-    : options_(options), inputs_(inputs), timing_(inputs.machine, recorders) {
+    : options_(options), inputs_(inputs), timing_(inputs.machine, recorders, !options.no_memo) {
   for (const Gemm& gemm : inputs.trace.gemms) ++waiting_[gemm.input].readers;
 }
 
@@ -213,6 +218,51 @@ void Replay::gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink) {
     both_computed(gemm, input, result, sink);
   }
   if (--input.readers == 0) waiting_.erase(gemm.input);
+}
+
+SideResult Replay::operation_side(Side side, const Operation& operation) {
+  const NamedScheme& scheme = scheme_of(side);
+  const auto [m, n, k] = extents(operation);
+  const auto* attention = std::get_if<AttentionSizes>(&operation.sizes);
+  const std::string formats(attention != nullptr ? name_of(scheme.config.attention) : "");
+  const WorkLabel label{side, scheme.name, operation.name, formats, false, Position::other, m, n, k};
+  SideResult result = attention != nullptr
+                          ? timing_.attention(label, plan_attention(scheme.config, *attention))
+                          : timing_.rows(label, plan_rows(operation.kind, std::get<RowSizes>(operation.sizes)));
+  result.scheme = label.scheme;
+  result.formats = label.formats;
+  return result;
+}
+
+std::optional<SideResult> Replay::attention_cast(Side side, const Operation& cast) {
+  const NamedScheme& scheme = scheme_of(side);
+  const ActivationPlan plan{.format = scheme.config.attention};
+  if (!inputs_.machine.model_shared_work || !plan.quantises()) return std::nullopt;
+  const auto& sizes = std::get<RowSizes>(cast.sizes);
+  const std::string formats(name_of(plan.format));
+  const WorkLabel label{side, scheme.name, cast.name, formats, true, Position::other, sizes.rows, 0, sizes.width};
+  SideResult result = timing_.activation(label, plan, nullptr);
+  result.scheme = label.scheme;
+  result.formats = label.formats;
+  return result;
+}
+
+void Replay::operation(const Operation& operation, RunResult& result) {
+  if (const auto* attention = std::get_if<AttentionSizes>(&operation.sizes)) {
+    OperationResult cast;
+    cast.operation = operation;
+    cast.operation.name += ".cast";
+    cast.operation.sizes = attention_operands(*attention);
+    cast.kind = "cast";
+    cast.scheme = attention_cast(Side::scheme, cast.operation);
+    cast.baseline = attention_cast(Side::baseline, cast.operation);
+    if (cast.scheme || cast.baseline) result.operations.push_back(std::move(cast));
+  }
+  OperationResult& row = result.operations.emplace_back();
+  row.operation = operation;
+  row.kind = name_of(operation.kind);
+  row.scheme = operation_side(Side::scheme, operation);
+  row.baseline = operation_side(Side::baseline, operation);
 }
 
 void Replay::finish(RunResult& result) {

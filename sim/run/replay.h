@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replays the GEMMs of a trace one after the other, under the scheme and under the baseline: cycles always, values
-// unless the run is timing-only.
+// Replays the GEMMs and operations of a trace one after the other, under the scheme and under the baseline: cycles
+// always; values of the GEMMs unless the run is timing-only.
 #pragma once
 
 #include <map>
@@ -23,6 +23,8 @@ class Replay {
   Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders = {});
 
   void gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink);
+  // Cycles only.
+  void operation(const Operation& operation, RunResult& result);
   // Completes the result after the last GEMM.
   void finish(RunResult& result);
 
@@ -39,6 +41,9 @@ class Replay {
   const Tensor& tensor(const Gemm& gemm, Input& input);
   const ChannelTable* table(const Gemm& gemm, const GemmPlan& plan, Input& input);
   void shared_work(const Gemm& gemm, Input& input, RunResult& result);
+  // Under 8-bit formats Q, K and V of the new tokens are cast first.
+  std::optional<SideResult> attention_cast(Side side, const Operation& cast);
+  SideResult operation_side(Side side, const Operation& operation);
   GemmPlan plan_of(const NamedScheme& scheme, const Gemm& gemm) const;
   const NamedScheme& scheme_of(Side side) const { return side == Side::scheme ? inputs_.scheme : inputs_.baseline; }
   SideResult timed(Side side, const Gemm& gemm, const units::TileObserver& on_output);

@@ -11,6 +11,7 @@
 
 #include "models/base/quantity.h"
 #include "models/units/chip.h"
+#include "sim/mapping/operation_program.h"
 #include "sim/mapping/tiling.h"
 #include "sim/workload/trace.h"
 
@@ -36,7 +37,7 @@ struct Verification {
   std::string first_difference;  // place and both values
 };
 
-// One GEMM, or one piece of shared work, under one scheme.
+// One GEMM, operation or piece of shared work under one scheme.
 struct SideResult {
   std::string scheme;
   std::string formats;  // "mxfp4 + bf16 branch"
@@ -46,7 +47,8 @@ struct SideResult {
   CycleList cycle_stack;  // mean over the machine's cores; sums exactly to cycles
   CycleList busy_cycles;  // of each pipe, mean over the machine's cores, rounded
   units::Traffic traffic;
-  std::optional<Tiling> tile;  // of a GEMM
+  std::optional<Tiling> tile;                     // of a GEMM
+  std::optional<AttentionTiling> attention_tile;  // of attention
   std::optional<Accuracy> accuracy;
   std::optional<Verification> verification;
 };
@@ -67,6 +69,14 @@ struct SharedResult {
   std::optional<SideResult> scheme, baseline;
 };
 
+// What stands between the GEMMs; a side without it (a cast that only one scheme's attention needs) has no entry.
+struct OperationResult {
+  Operation operation;
+  std::string kind;  // of the operation, or "cast": attention's operands to the scheme's format
+  std::int64_t repeat = 1;
+  std::optional<SideResult> scheme, baseline;
+};
+
 struct SideTotal {
   Cycles cycles{0};
   double time_us = 0;
@@ -77,9 +87,24 @@ struct RunResult {
   std::string machine, scheme, baseline;  // names
   std::string trace;                      // name or description
   std::vector<GemmResult> gemms;
+  std::vector<OperationResult> operations;  // empty when they are left out
   std::vector<SharedResult> shared;
-  SideTotal scheme_total, baseline_total;  // gemms and shared work, times repeat
+  SideTotal scheme_total, baseline_total;            // gemms, shared work and operations, times repeat
+  SideTotal scheme_operations, baseline_operations;  // of the trace's operations, also when they are left out
+  std::int64_t left_out = 0;                         // operations of the trace that --gemms-only leaves out
   double speedup() const { return baseline_total.time_us / scheme_total.time_us; }
+  // With the operations that are left out.
+  double whole_us(const SideTotal& total, const SideTotal& operations_total) const {
+    return total.time_us + (left_out > 0 ? operations_total.time_us : 0);
+  }
+  double whole_speedup() const {
+    return whole_us(baseline_total, baseline_operations) / whole_us(scheme_total, scheme_operations);
+  }
+  // Share of GEMMs and shared work in the time of all.
+  double scheme_gemm_share() const { return 1 - scheme_operations.time_us / whole_us(scheme_total, scheme_operations); }
+  double baseline_gemm_share() const {
+    return 1 - baseline_operations.time_us / whole_us(baseline_total, baseline_operations);
+  }
   bool verified() const;  // a verification was asked for and none differs
   std::int64_t differing() const;
 };

@@ -18,6 +18,38 @@ void add(SideTotal& total, const SideResult& side, std::int64_t repeat) {
   total.time_us += side.time_us * static_cast<double>(repeat);
 }
 
+void add(SideTotal& total, const SideTotal& part) {
+  total.cycles += part.cycles;
+  total.time_us += part.time_us;
+}
+
+void add(SideTotal& total, const std::optional<SideResult>& side, std::int64_t repeat) {
+  if (side) add(total, *side, repeat);
+}
+
+// Totals; --gemms-only keeps of the operations what they take together.
+void sum_up(RunResult& result, std::size_t left_out) {
+  for (const OperationResult& operation : result.operations) {
+    add(result.scheme_operations, operation.scheme, operation.repeat);
+    add(result.baseline_operations, operation.baseline, operation.repeat);
+  }
+  for (const GemmResult& gemm : result.gemms) {
+    add(result.scheme_total, gemm.scheme, gemm.repeat);
+    add(result.baseline_total, gemm.baseline, gemm.repeat);
+  }
+  for (const SharedResult& shared : result.shared) {
+    add(result.scheme_total, shared.scheme, shared.repeat);
+    add(result.baseline_total, shared.baseline, shared.repeat);
+  }
+  if (left_out > 0) {
+    result.left_out = static_cast<std::int64_t>(left_out);
+    result.operations.clear();
+  } else {
+    add(result.scheme_total, result.scheme_operations);
+    add(result.baseline_total, result.baseline_operations);
+  }
+}
+
 // Every GEMM takes and frees the same hundreds of megabytes. Freed memory stays with the process: returned to the
 // system, it would come back page by page, zeroed, which costs up to a tenth of a run.
 void keep_freed_memory() {
@@ -33,16 +65,24 @@ struct RunContext {
   const Recorders& recorders;
 };
 
+// In the order of the trace, GEMMs and operations together.
 void replay_all(const RunContext& context, const OutputSink& sink, RunResult& result) {
   const auto& [options, inputs, progress, recorders] = context;
   Replay replay(options, inputs, recorders);
   const std::vector<Gemm>& gemms = inputs.trace.gemms;
-  for (std::size_t i = 0; i < gemms.size(); ++i) {
-    if (progress) progress(i, gemms.size(), gemms[i].name);
-    replay.gemm(gemms[i], result, sink);
+  const std::vector<Operation>& operations = inputs.trace.operations;
+  const std::size_t total = gemms.size() + operations.size();
+  for (std::size_t done = 0, gemm = 0, operation = 0; done < total; ++done) {
+    const bool is_gemm =
+        operation == operations.size() || (gemm < gemms.size() && gemms[gemm].order < operations[operation].order);
+    if (progress) progress(done, total, is_gemm ? gemms[gemm].name : operations[operation].name);
+    if (is_gemm)
+      replay.gemm(gemms[gemm++], result, sink);
+    else
+      replay.operation(operations[operation++], result);
   }
   replay.finish(result);
-  if (progress) progress(gemms.size(), gemms.size(), "");
+  if (progress) progress(total, total, "");
 }
 
 // The scheme's outputs go to the file while they are computed: it appears when the last one is there.
@@ -69,6 +109,7 @@ RunResult run(const RunOptions& options, const Progress& progress, const Recorde
   if (options.threads > 0)
     threads.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.threads));
   const RunInputs inputs = read_inputs(options);
+  if (options.gemms_only && inputs.trace.gemms.empty()) input_error("--gemms-only leaves nothing: no GEMM is selected");
   for (Recorder* recorder : recorders) recorder->open(inputs.machine, inputs.trace.gemms);
   keep_freed_memory();
 
@@ -84,14 +125,7 @@ RunResult run(const RunOptions& options, const Progress& progress, const Recorde
   else
     replay_into_file(context, result);
 
-  for (const GemmResult& gemm : result.gemms) {
-    add(result.scheme_total, gemm.scheme, gemm.repeat);
-    add(result.baseline_total, gemm.baseline, gemm.repeat);
-  }
-  for (const SharedResult& shared : result.shared) {
-    if (shared.scheme) add(result.scheme_total, *shared.scheme, shared.repeat);
-    if (shared.baseline) add(result.baseline_total, *shared.baseline, shared.repeat);
-  }
+  sum_up(result, options.gemms_only ? inputs.trace.operations.size() : 0);
   return result;
 }
 

@@ -26,6 +26,8 @@ struct RunOptions {
   std::string only;                   // regular expression over GEMM names
   std::string outputs;                // safetensors file for the scheme's outputs
   bool timing_only = false;
+  bool gemms_only = false;  // leave out what is no GEMM
+  bool no_memo = false;     // equal work is simulated anew each time
   bool verify = false;
   bool allow_nonfinite = false;
   std::uint64_t seed = 1;

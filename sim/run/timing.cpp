@@ -92,6 +92,17 @@ std::string key_of(const ActivationPlan& plan, std::int64_t rows, std::int64_t k
   return key;
 }
 
+std::string key_of(const AttentionPlan& plan) {
+  const AttentionSizes& sizes = plan.sizes;
+  return fmt::format("attention {} {} {} {} {} {} {} {}", name_of(plan.format), sizes.sequences, sizes.heads,
+                     sizes.kv_heads, sizes.head_dim, sizes.queries, sizes.keys, sizes.causal);
+}
+
+std::string key_of(const RowPlan& plan) {
+  return fmt::format("rows {} {} {} {} {} {}", plan.rows, plan.input.count(), plan.output.count(), plan.data.count(),
+                     plan.reduce, plan.apply);
+}
+
 }  // namespace
 
 SideResult timing_of(const units::MachineParams& machine, PipeId primary, const units::SimulationResult& simulation) {
@@ -126,7 +137,7 @@ std::string TimingModel::key_for(const WorkLabel& label, std::string key) const 
 
 const TimingModel::Known* TimingModel::find(const std::string& key) const {
   const auto known = known_.find(key);
-  return known == known_.end() ? nullptr : &known->second;
+  return known == known_.end() || !memo_ ? nullptr : &known->second;
 }
 
 units::SimulationResult TimingModel::simulate(const WorkLabel& label, bool is_new, units::Program program,
@@ -142,31 +153,59 @@ units::SimulationResult TimingModel::simulate(const WorkLabel& label, bool is_ne
 
 // Remembers the result and tells the recorders of it.
 SideResult TimingModel::finished(const WorkLabel& label, const std::string& key, SideResult result) {
+  if (!memo_) known_.erase(key);
   const auto [known, is_new] = known_.try_emplace(key, Known{result, label.name});
   for (Recorder* recorder : recorders_) recorder->end_work(label, result, is_new ? "" : known->second.name);
   return result;
 }
 
-SideResult TimingModel::gemm(const WorkLabel& label, const GemmPlan& plan, const MappingParams& pinned,
-                             const units::TileObserver& on_output) {
-  const std::string key = key_for(label, key_of(plan, pinned));
+SideResult TimingModel::timed(const WorkLabel& label, const std::string& work_key, const std::function<Work()>& make,
+                              const units::TileObserver& on_output) {
+  const std::string key = key_for(label, work_key);
   const Known* known = find(key);
   if (known != nullptr && !on_output) return finished(label, key, known->result);
-  auto tiling = tilings_.find(key);
-  if (tiling == tilings_.end()) tiling = tilings_.emplace(key, search_tiling(plan, machine_, pinned)).first;
-  units::Program program = gemm_program(plan, machine_, tiling->second);
-  const PipeId primary = program.primary;
-  SideResult result = timing_of(machine_, primary, simulate(label, known == nullptr, std::move(program), on_output));
-  result.tile = tiling->second;
+  Work work = make();
+  const PipeId primary = work.program.primary;
+  SideResult result =
+      timing_of(machine_, primary, simulate(label, known == nullptr, std::move(work.program), on_output));
+  result.tile = work.tile;
+  result.attention_tile = work.attention_tile;
   return finished(label, key, std::move(result));
 }
 
+Tiling TimingModel::tiling_of(const std::string& key, const GemmPlan& plan, const MappingParams& pinned) {
+  if (const auto known = tilings_.find(key); known != tilings_.end() && memo_) return known->second;
+  return tilings_.insert_or_assign(key, search_tiling(plan, machine_, pinned)).first->second;
+}
+
+SideResult TimingModel::gemm(const WorkLabel& label, const GemmPlan& plan, const MappingParams& pinned,
+                             const units::TileObserver& on_output) {
+  const std::string key = key_of(plan, pinned);
+  const auto make = [&]() -> Work {
+    const Tiling tiling = tiling_of(key, plan, pinned);
+    return {gemm_program(plan, machine_, tiling), tiling, std::nullopt};
+  };
+  return timed(label, key, make, on_output);
+}
+
 SideResult TimingModel::activation(const WorkLabel& label, const ActivationPlan& plan, const ChannelTable* table) {
-  const std::string key = key_for(label, key_of(plan, label.m, label.k, table));
-  if (const Known* known = find(key)) return finished(label, key, known->result);
-  units::Program program = activation_program(plan, machine_, label.m, label.k, table);
-  const PipeId primary = program.primary;
-  return finished(label, key, timing_of(machine_, primary, simulate(label, true, std::move(program), {})));
+  const auto make = [&]() -> Work {
+    return {activation_program(plan, machine_, label.m, label.k, table), std::nullopt, std::nullopt};
+  };
+  return timed(label, key_of(plan, label.m, label.k, table), make);
+}
+
+SideResult TimingModel::attention(const WorkLabel& label, const AttentionPlan& plan) {
+  const auto make = [&]() -> Work {
+    const AttentionTiling tiling = search_attention(plan, machine_);
+    return {attention_program(plan, machine_, tiling), std::nullopt, tiling};
+  };
+  return timed(label, key_of(plan), make);
+}
+
+SideResult TimingModel::rows(const WorkLabel& label, const RowPlan& plan) {
+  const auto make = [&]() -> Work { return {row_program(plan, machine_), std::nullopt, std::nullopt}; };
+  return timed(label, key_of(plan), make);
 }
 
 }  // namespace oscsim

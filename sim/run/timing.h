@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cycles of a GEMM and of shared work: mapping search, simulation, cycle stack.
+// Cycles of a GEMM, of shared work and of operations between GEMMs: mapping search, simulation, cycle stack.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
 #include "models/schemes/channel_table.h"
 #include "models/units/chip.h"
 #include "sim/mapping/gemm_program.h"
+#include "sim/mapping/operation_program.h"
 #include "sim/run/recorder.h"
 #include "sim/run/result.h"
 
@@ -17,33 +19,45 @@ namespace oscsim {
 SideResult timing_of(const units::MachineParams& machine, units::PipeId primary,
                      const units::SimulationResult& simulation);
 
-// Simulates programs on one machine. Equal work is simulated once unless its tiles are observed; cycles are a pure
-// function of the arguments either way. Recorders see the events of each side's equal work once.
+// Simulates programs on one machine. Equal work is simulated once unless its tiles are observed or `memo` is false;
+// cycles are a pure function of the arguments either way. Recorders see the events of each side's equal work once.
 class TimingModel {
  public:
-  explicit TimingModel(const units::MachineParams& machine, Recorders recorders = {})
-      : machine_(machine), recorders_(std::move(recorders)) {}
+  explicit TimingModel(const units::MachineParams& machine, Recorders recorders = {}, bool memo = true)
+      : machine_(machine), recorders_(std::move(recorders)), memo_(memo) {}
 
   SideResult gemm(const WorkLabel& label, const GemmPlan& plan, const MappingParams& pinned,
                   const units::TileObserver& on_output = {});
   // `table` is needed when the plan gathers.
   SideResult activation(const WorkLabel& label, const ActivationPlan& plan, const ChannelTable* table);
+  SideResult attention(const WorkLabel& label, const AttentionPlan& plan);
+  SideResult rows(const WorkLabel& label, const RowPlan& plan);
 
  private:
   struct Known {
     SideResult result;
     std::string name;  // of the work that was simulated
   };
+  struct Work {
+    units::Program program;
+    std::optional<Tiling> tile;
+    std::optional<AttentionTiling> attention_tile;
+  };
 
+  // The result of the work that `key` describes completely and `make` makes.
+  SideResult timed(const WorkLabel& label, const std::string& key, const std::function<Work()>& make,
+                   const units::TileObserver& on_output = {});
   units::SimulationResult simulate(const WorkLabel& label, bool is_new, units::Program program,
                                    const units::TileObserver& on_output);
   // What is recorded of two sides does not stand for each other.
   std::string key_for(const WorkLabel& label, std::string key) const;
   const Known* find(const std::string& key) const;
   SideResult finished(const WorkLabel& label, const std::string& key, SideResult result);
+  Tiling tiling_of(const std::string& key, const GemmPlan& plan, const MappingParams& pinned);
 
   const units::MachineParams& machine_;
   Recorders recorders_;
+  bool memo_;
   std::map<std::string, Known> known_;
   std::map<std::string, Tiling> tilings_;
 };

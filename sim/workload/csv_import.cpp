@@ -50,7 +50,7 @@ void check_heading(const std::string& place, const std::vector<std::string>& fie
   }
 }
 
-GemmEntry entry_of(const std::string& place, const std::vector<std::string>& fields) {
+TraceEntry entry_of(const std::string& place, const std::vector<std::string>& fields) {
   if (fields.size() != 4) input_error("{}: {} columns, expected 4: Layer,M,N,K", place, fields.size());
   if (fields[0].empty()) input_error("{}: the name is empty", place);
   if (fields[0].find_first_of("{}") != std::string::npos)
@@ -66,7 +66,7 @@ GemmEntry entry_of(const std::string& place, const std::vector<std::string>& fie
   gemm.n = sizes[1];
   gemm.k = sizes[2];
   check_sizes(place, gemm);
-  GemmEntry entry;
+  TraceEntry entry;
   entry.name = fields[0];
   entry.m.values = {gemm.m};
   entry.n = gemm.n;

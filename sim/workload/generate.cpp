@@ -66,6 +66,7 @@ class Generator {
         experts(block.first);
       else
         dense_ffn();
+      add_rows(OperationKind::residual, "mlp.residual", {.rows = pass_.rows(), .width = shape_.hidden});
     }
     if (options_.lm_head) lm_head();
     document.gemms = std::move(entries_);
@@ -89,8 +90,9 @@ class Generator {
     return blocks;
   }
 
-  GemmEntry& add(const std::string& name, Position position, std::int64_t n, std::int64_t k, const std::string& input) {
-    GemmEntry& entry = entries_.emplace_back();
+  TraceEntry& add(const std::string& name, Position position, std::int64_t n, std::int64_t k,
+                  const std::string& input) {
+    TraceEntry& entry = entries_.emplace_back();
     entry.name = kLayer + name;
     entry.layers = layers_text_;
     entry.position = position;
@@ -101,31 +103,78 @@ class Generator {
     return entry;
   }
 
+  // An operation between the GEMMs, when the trace is to have them.
+  void add_rows(OperationKind kind, const std::string& name, const RowSizes& sizes) {
+    if (!options_.attention) return;
+    TraceEntry& entry = add_operation(kind, kLayer + name);
+    entry.layers = layers_text_;
+    entry.rows = sizes;
+  }
+
+  TraceEntry& add_operation(OperationKind kind, const std::string& name) {
+    TraceEntry& entry = entries_.emplace_back();
+    entry.op = kind;
+    entry.name = name;
+    return entry;
+  }
+
+  void attention_product() {
+    if (!options_.attention) return;
+    TraceEntry& entry = add_operation(OperationKind::attention, kLayer + "self_attn.attention");
+    entry.layers = layers_text_;
+    entry.attention = {.sequences = pass_.sequences,
+                       .heads = shape_.heads,
+                       .kv_heads = shape_.kv_heads,
+                       .head_dim = shape_.head_dim,
+                       .queries = pass_.tokens,
+                       .keys = options_.context + pass_.tokens,
+                       .causal = true};
+  }
+
   void attention() {
+    const std::int64_t rows = pass_.rows();
+    add_rows(OperationKind::rms_norm, "input_layernorm", {.rows = rows, .width = shape_.hidden});
     add("self_attn.q_proj", Position::attn_in, shape_.q_dim(), shape_.hidden, "attn_in");
     add("self_attn.k_proj", Position::attn_in, shape_.kv_dim(), shape_.hidden, "attn_in");
     add("self_attn.v_proj", Position::attn_in, shape_.kv_dim(), shape_.hidden, "attn_in");
+    const std::int64_t q_rows = checked_product(rows, shape_.heads, "tokens x heads");
+    add_rows(OperationKind::rms_norm, "self_attn.q_norm", {.rows = q_rows, .width = shape_.head_dim});
+    add_rows(OperationKind::rms_norm, "self_attn.k_norm", {.rows = rows * shape_.kv_heads, .width = shape_.head_dim});
+    add_rows(OperationKind::rope, "self_attn.rope",
+             {.rows = rows, .width = shape_.q_dim() + shape_.kv_dim(), .head_dim = shape_.head_dim});
+    attention_product();
     add("self_attn.o_proj", Position::o_in, shape_.hidden, shape_.q_dim(), "o_in");
+    add_rows(OperationKind::residual, "self_attn.residual", {.rows = rows, .width = shape_.hidden});
+    add_rows(OperationKind::rms_norm, "post_attention_layernorm", {.rows = rows, .width = shape_.hidden});
   }
 
   void dense_ffn() {
     add("mlp.gate_proj", Position::ffn_in, shape_.ffn, shape_.hidden, "ffn_in");
     add("mlp.up_proj", Position::ffn_in, shape_.ffn, shape_.hidden, "ffn_in");
+    add_rows(OperationKind::silu_multiply, "mlp.act_fn", {.rows = pass_.rows(), .width = shape_.ffn});
     add("mlp.down_proj", Position::down_in, shape_.hidden, shape_.ffn, "down_in");
   }
 
   void experts(std::int64_t layer) {
     add("mlp.gate", Position::router, shape_.experts, shape_.hidden, "ffn_in");
+    const std::int64_t chosen = shape_.experts_per_token;
+    add_rows(OperationKind::moe_route, "mlp.route",
+             {.rows = pass_.rows(), .width = shape_.experts, .experts_per_token = chosen});
+    add_rows(OperationKind::moe_permute, "mlp.permute",
+             {.rows = pass_.rows(), .width = shape_.hidden, .experts_per_token = chosen});
     const std::vector<std::int64_t> rows = expert_rows(shape_, pass_.rows(), layer, options_);
     const std::string expert = "mlp.experts.{expert}.";
     add_expert(expert + "gate_proj", Position::ffn_in, shape_.expert_ffn, shape_.hidden, "ffn_in", rows);
     add_expert(expert + "up_proj", Position::ffn_in, shape_.expert_ffn, shape_.hidden, "ffn_in", rows);
+    add_rows(OperationKind::silu_multiply, "mlp.act_fn", {.rows = pass_.rows() * chosen, .width = shape_.expert_ffn});
     add_expert(expert + "down_proj", Position::down_in, shape_.hidden, shape_.expert_ffn, expert + "down_in", rows);
+    add_rows(OperationKind::moe_combine, "mlp.combine",
+             {.rows = pass_.rows(), .width = shape_.hidden, .experts_per_token = chosen});
   }
 
   void add_expert(const std::string& name, Position position, std::int64_t n, std::int64_t k, const std::string& input,
                   const std::vector<std::int64_t>& rows) {
-    GemmEntry& entry = add(name, position, n, k, input);
+    TraceEntry& entry = add(name, position, n, k, input);
     entry.experts = fmt::format("0-{}", shape_.experts - 1);
     const bool is_even = std::ranges::all_of(rows, [&](std::int64_t each) { return each == rows.front(); });
     entry.m = is_even ? RowCounts{.values = {rows.front()}} : RowCounts{.values = rows, .is_list = true};
@@ -133,7 +182,9 @@ class Generator {
   }
 
   void lm_head() {
-    GemmEntry& entry = entries_.emplace_back();
+    if (options_.attention)
+      add_operation(OperationKind::rms_norm, "model.norm").rows = {.rows = pass_.sequences, .width = shape_.hidden};
+    TraceEntry& entry = entries_.emplace_back();
     entry.name = "lm_head";
     entry.position = Position::lm_head;
     entry.m.values = {pass_.sequences};
@@ -147,7 +198,7 @@ class Generator {
   Pass pass_;
   LayerRange layers_;
   std::string layers_text_;
-  std::vector<GemmEntry> entries_;
+  std::vector<TraceEntry> entries_;
 };
 
 // The share of each expert: 1 / rank^skew, ranks in a seeded order.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Traces out of model shapes: the linear layers of one forward pass.
+// Traces out of model shapes: the linear layers of one forward pass, and on request what is between them.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +20,14 @@ enum class ExpertRows : std::uint8_t {
 struct TraceOptions {
   Phase phase = Phase::prefill;
   std::int64_t tokens = 2048;           // prefill: of each sequence. decode without batch: sequences, one token each
-  std::int64_t context = 0;             // tokens in the KV cache, noted in the trace
+  std::int64_t context = 0;             // tokens in the KV cache
   std::optional<std::int64_t> batch{};  // sequences; prefill: 1 when not given. decode: tokens must then be 1
   ExpertRows rows = ExpertRows::even;
   std::uint64_t seed = 1;  // of skewed rows
   double skew = 1;
   std::optional<LayerRange> layers{};  // all when not given
   bool lm_head = false;                // the last token of each sequence
+  bool attention = false;              // also what is no linear layer: attention, norms, RoPE, SiLU, residuals, routing
 };
 
 // InputError for sizes below 1, layers that the model does not have, and products that overflow.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the entries of a trace file to GEMMs.
+// From the entries of a trace file to GEMMs and operations.
 #include <algorithm>
 #include <unordered_map>
 
@@ -12,13 +12,15 @@ namespace {
 
 // An entry with its ranges parsed. Without layers or experts the range is the one value -1.
 struct Template {
-  const GemmEntry* entry;
+  const TraceEntry* entry;
   std::size_t index;
   LayerRange layers{.first = -1, .last = -1};
   LayerRange experts{.first = -1, .last = -1};
 
+  bool is_gemm() const { return entry->op == OperationKind::gemm; }
   // Rows for an expert.
   std::int64_t rows(std::int64_t expert) const {
+    if (!is_gemm()) return 1;
     return entry->m.values[entry->m.is_list ? static_cast<std::size_t>(expert - experts.first) : 0];
   }
 };
@@ -58,7 +60,7 @@ LayerRange parsed_range(const char* key, const std::string& text) {
 }
 
 // The entry with everything checked that does not need its neighbours.
-Template checked(const GemmEntry& entry, std::size_t index) {
+Template checked(const TraceEntry& entry, std::size_t index) {
   Template result{.entry = &entry, .index = index};
   if (entry.name.empty()) input_error("the name is empty");
   if (entry.layers) result.layers = parsed_range("layers", *entry.layers);
@@ -73,6 +75,7 @@ Template checked(const GemmEntry& entry, std::size_t index) {
   const std::int64_t experts = result.experts.last - result.experts.first + 1;
   if ((result.layers.last - result.layers.first + 1) * experts > kMost)
     input_error("more than {} GEMMs in one trace", kMostGemms);
+  if (!result.is_gemm()) return result;
   if (entry.m.is_list && !entry.experts) input_error("m is a list, but the entry has no experts");
   if (entry.m.is_list && std::ssize(entry.m.values) != experts)
     input_error("m lists {} values; expected one for each of the {} experts", entry.m.values.size(), experts);
@@ -82,8 +85,43 @@ Template checked(const GemmEntry& entry, std::size_t index) {
   return result;
 }
 
+void check_attention(const AttentionSizes& sizes) {
+  if (sizes.heads % sizes.kv_heads != 0)
+    input_error("{} heads do not share {} kv_heads evenly", sizes.heads, sizes.kv_heads);
+  if (sizes.causal && sizes.keys < sizes.queries)
+    input_error("{} keys for {} queries: keys include those of the new tokens", sizes.keys, sizes.queries);
+  const auto product = [](std::initializer_list<std::int64_t> factors, const char* what) {
+    std::int64_t result = 1;
+    for (const std::int64_t factor : factors) result = checked_product(result, factor, what);
+  };
+  constexpr std::int64_t kBytes = 4;  // FP32
+  product({sizes.sequences, sizes.heads, sizes.queries, sizes.head_dim, kBytes}, "the queries' size");
+  product({sizes.sequences, sizes.kv_heads, sizes.keys, sizes.head_dim, kBytes}, "the keys' size");
+  product({sizes.sequences, sizes.heads, sizes.head_dim, sizes.queries, sizes.keys, 2}, "the number of products");
+}
+
+void check_rows(OperationKind kind, const RowSizes& sizes) {
+  if (kind == OperationKind::moe_route && sizes.experts_per_token > sizes.width)
+    input_error("experts_per_token is {}, but width (the number of experts) is {}", sizes.experts_per_token,
+                sizes.width);
+  const std::int64_t row = checked_product(sizes.width, 2 * (2 + sizes.experts_per_token), "the size of a row");
+  checked_product(sizes.rows, row, "the operation's size");
+}
+
+Operation operation(const Template& from, std::int64_t layer) {
+  const TraceEntry& entry = *from.entry;
+  Operation operation{.name = filled(entry.name, layer, -1), .kind = entry.op, .layer = layer, .sizes = entry.rows};
+  if (entry.op == OperationKind::attention) {
+    check_attention(entry.attention);
+    operation.sizes = entry.attention;
+  } else {
+    check_rows(entry.op, entry.rows);
+  }
+  return operation;
+}
+
 Gemm instance(const Template& from, std::int64_t layer, std::int64_t expert) {
-  const GemmEntry& entry = *from.entry;
+  const TraceEntry& entry = *from.entry;
   Gemm gemm;
   gemm.name = filled(entry.name, layer, expert);
   gemm.position = entry.position;
@@ -100,7 +138,7 @@ Gemm instance(const Template& from, std::int64_t layer, std::int64_t expert) {
   return gemm;
 }
 
-// Collects GEMMs and keeps an eye on what they share.
+// Collects GEMMs and operations and keeps an eye on what they share.
 class Expansion {
  public:
   explicit Expansion(const EntryProblem& problem) : problem_(problem) {}
@@ -109,13 +147,10 @@ class Expansion {
   bool add(const Template& from, std::int64_t layer, std::int64_t expert) {
     if (from.rows(expert) == 0) return true;
     try {
-      Gemm gemm = instance(from, layer, expert);
-      is_full_ = gemms.size() == kMostGemms;
+      const std::size_t order = expanded.gemms.size() + expanded.operations.size();
+      is_full_ = order == kMostGemms;
       if (is_full_) input_error("more than {} GEMMs in one trace", kMostGemms);
-      if (!names_.try_emplace(gemm.name, from.index).second) input_error("a second GEMM has the name '{}'", gemm.name);
-      require_shape("input", gemm.input, gemm.input_rows, gemm.k);
-      require_shape("weight", gemm.weight, gemm.n, gemm.k);
-      gemms.push_back(std::move(gemm));
+      from.is_gemm() ? add_gemm(from, layer, expert, order) : add_operation(from, layer, order);
     } catch (const InputError& error) {
       if (last_problem_ != from.index) problem_(from.index, error.what());
       last_problem_ = from.index;
@@ -123,9 +158,30 @@ class Expansion {
     return !is_full_;
   }
 
-  std::vector<Gemm> gemms;
+  Expanded expanded;
 
  private:
+  void add_gemm(const Template& from, std::int64_t layer, std::int64_t expert, std::size_t order) {
+    Gemm gemm = instance(from, layer, expert);
+    gemm.order = order;
+    require_new(gemm.name, from);
+    require_shape("input", gemm.input, gemm.input_rows, gemm.k);
+    require_shape("weight", gemm.weight, gemm.n, gemm.k);
+    expanded.gemms.push_back(std::move(gemm));
+  }
+
+  void add_operation(const Template& from, std::int64_t layer, std::size_t order) {
+    Operation added = operation(from, layer);
+    added.order = order;
+    require_new(added.name, from);
+    expanded.operations.push_back(std::move(added));
+  }
+
+  void require_new(const std::string& name, const Template& from) {
+    if (names_.try_emplace(name, from.index).second) return;
+    input_error("a second {} has the name '{}'", from.is_gemm() ? "GEMM" : "operation", name);
+  }
+
   // A tensor has one shape, whoever uses it.
   void require_shape(const char* role, const std::string& tensor, std::int64_t rows, std::int64_t cols) {
     const auto [known, is_new] = shapes_.try_emplace(tensor, rows, cols);
@@ -156,7 +212,14 @@ bool expand_layer(std::span<const Template> block, std::int64_t layer, Expansion
 
 }  // namespace
 
-std::vector<Gemm> expand(const std::vector<GemmEntry>& entries, const EntryProblem& problem) {
+std::array<std::int64_t, 3> extents(const Operation& operation) {
+  if (const auto* sizes = std::get_if<AttentionSizes>(&operation.sizes))
+    return {sizes->sequences * sizes->heads * sizes->queries, sizes->keys, sizes->head_dim};
+  const auto& sizes = std::get<RowSizes>(operation.sizes);
+  return {sizes.rows, sizes.width, 1};
+}
+
+Expanded expand(const std::vector<TraceEntry>& entries, const EntryProblem& problem) {
   std::vector<Template> templates;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     try {
@@ -170,10 +233,10 @@ std::vector<Gemm> expand(const std::vector<GemmEntry>& entries, const EntryProbl
     const auto end =
         std::find_if(begin, templates.end(), [&](const Template& t) { return !same(t.layers, begin->layers); });
     for (std::int64_t layer = begin->layers.first; layer <= begin->layers.last; ++layer)
-      if (!expand_layer({begin, end}, layer, expansion)) return std::move(expansion.gemms);
+      if (!expand_layer({begin, end}, layer, expansion)) return std::move(expansion.expanded);
     begin = end;
   }
-  return std::move(expansion.gemms);
+  return std::move(expansion.expanded);
 }
 
 Trace expand(const TraceDocument& document, const std::string& origin) {
@@ -181,14 +244,15 @@ Trace expand(const TraceDocument& document, const std::string& origin) {
   const auto collect = [&](std::size_t entry, const std::string& message) {
     problems += fmt::format("{}{}: gemms[{}]: {}", problems.empty() ? "" : "\n", origin, entry, message);
   };
-  Trace trace{.model = document.model,
-              .phase = document.phase == Phase::other ? "" : std::string(name_of(document.phase)),
-              .gemms = expand(document.gemms, collect),
-              .synthetic = document.synthetic,
-              .sha256 = ""};
+  Expanded expanded = expand(document.gemms, collect);
   if (!problems.empty()) throw InputError(problems);
-  if (trace.gemms.empty()) input_error("{}: the trace has no GEMMs", origin);
-  return trace;
+  if (expanded.empty()) input_error("{}: the trace has no GEMMs", origin);
+  return {.model = document.model,
+          .phase = document.phase == Phase::other ? "" : std::string(name_of(document.phase)),
+          .gemms = std::move(expanded.gemms),
+          .operations = std::move(expanded.operations),
+          .synthetic = document.synthetic,
+          .sha256 = ""};
 }
 
 }  // namespace oscsim

@@ -19,6 +19,17 @@ void read_value(const config::Node& node, RowCounts& rows, const config::ValueCo
   config::read_value(node, rows.values.emplace_back(), context);
 }
 
+// An `op` that is none hides what else could be said about the entry: its keys depend on it.
+void read_value(const config::Node& node, TraceEntry& entry, const config::ValueContext& context) {
+  if (node.kind() != config::Node::Kind::map) return context.report_kind(node, "a map of keys");
+  const std::size_t before = context.problems.size();
+  if (const config::Node* op = node.find("op"))
+    config::read_value(*op, entry.op,
+                       {.path = context.path + ".op", .info = context.info, .problems = context.problems});
+  if (context.problems.size() == before)
+    config::SectionReader::read_section(&node, node.place(), context.path, entry, context.problems);
+}
+
 nlohmann::ordered_json value_to_json(const RowCounts& rows) {
   return rows.is_list ? nlohmann::ordered_json(rows.values) : nlohmann::ordered_json(rows.values.front());
 }
@@ -27,7 +38,7 @@ namespace {
 
 struct ReadTrace {
   TraceDocument document;
-  std::vector<Gemm> gemms;
+  Expanded expanded;
   std::string sha256;
 };
 
@@ -40,10 +51,10 @@ ReadTrace read(const std::string& path) {
   result.document = config::read<TraceDocument>(root, problems);
   problems.throw_if_any();
   const config::Node& gemms = *root.find("gemms");
-  result.gemms = expand(result.document.gemms, [&](std::size_t entry, const std::string& message) {
+  result.expanded = expand(result.document.gemms, [&](std::size_t entry, const std::string& message) {
     problems.add(gemms.items()[entry].place(), fmt::format("gemms[{}]: {}", entry, message));
   });
-  if (problems.empty() && result.gemms.empty()) problems.add(gemms.place(), "the trace has no GEMMs");
+  if (problems.empty() && result.expanded.empty()) problems.add(gemms.place(), "the trace has no GEMMs");
   problems.throw_if_any();
   return result;
 }
@@ -59,10 +70,11 @@ nlohmann::ordered_json difference(const Params& params) {
   return json;
 }
 
-nlohmann::ordered_json without_absent(const nlohmann::ordered_json& fields) {
+nlohmann::ordered_json written(const TraceEntry& entry) {
+  const nlohmann::ordered_json fields = config::to_json(entry);
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
   for (const auto& [key, value] : fields.items())
-    if (!value.is_null()) json[key] = value;
+    if (!value.is_null() && !(key == "op" && entry.op == OperationKind::gemm)) json[key] = value;
   return json;
 }
 
@@ -77,7 +89,8 @@ Trace read_trace(const std::string& path) {
   const TraceDocument& document = read_trace.document;
   return {.model = document.model,
           .phase = document.phase == Phase::other ? "" : std::string(name_of(document.phase)),
-          .gemms = std::move(read_trace.gemms),
+          .gemms = std::move(read_trace.expanded.gemms),
+          .operations = std::move(read_trace.expanded.operations),
           .synthetic = document.synthetic,
           .sha256 = read_trace.sha256};
 }
@@ -94,7 +107,7 @@ std::string to_yaml(const TraceDocument& document) {
   const nlohmann::ordered_json synthetic = difference(document.synthetic);
   if (!synthetic.empty()) json["synthetic"] = synthetic;
   json["gemms"] = nlohmann::ordered_json::array();
-  for (const GemmEntry& entry : document.gemms) json["gemms"].push_back(without_absent(config::to_json(entry)));
+  for (const TraceEntry& entry : document.gemms) json["gemms"].push_back(written(entry));
   std::string text = config::json_to_yaml(json);
   // YAML 1.1 takes an `n` for false, so the writer quotes it; as a key it is a name to every reader that matters here.
   boost::replace_all(text, "\n    \"n\": ", "\n    n: ");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <map>
 #include <regex>
 
@@ -33,19 +34,24 @@ std::vector<std::string> split(const std::string& text, char separator) {
   return parts;
 }
 
-// "it has 252 GEMMs in layers 0-35: a, b, c, ..."
+// "it has 252 GEMMs and 324 other operations in layers 0-35: a, b, c, ..."
 std::string content(const Trace& trace) {
   std::vector<std::string> names;
-  for (const Gemm& gemm : trace.gemms) {
-    if (names.size() == kNamesShown) break;
-    names.push_back(gemm.name);
-  }
-  const auto [first, last] = std::ranges::minmax(trace.gemms, {}, &Gemm::layer);
-  const std::string layers = last.layer < 0
-                                 ? "outside layers"
-                                 : fmt::format("in layers {}-{}", std::max<std::int64_t>(first.layer, 0), last.layer);
-  return fmt::format("the trace has {} GEMM{} {}: {}{}", trace.gemms.size(), trace.gemms.size() == 1 ? "" : "s", layers,
-                     joined(names), trace.gemms.size() > kNamesShown ? ", ..." : "");
+  std::int64_t first = std::numeric_limits<std::int64_t>::max(), last = -1;
+  const auto add = [&](const std::string& name, std::int64_t layer) {
+    if (names.size() < kNamesShown) names.push_back(name);
+    first = std::min(first, layer);
+    last = std::max(last, layer);
+  };
+  for (const Gemm& gemm : trace.gemms) add(gemm.name, gemm.layer);
+  for (const Operation& operation : trace.operations) add(operation.name, operation.layer);
+  const std::size_t gemms = trace.gemms.size(), operations = trace.operations.size();
+  const std::string layers =
+      last < 0 ? "outside layers" : fmt::format("in layers {}-{}", std::max<std::int64_t>(first, 0), last);
+  const std::string others =
+      operations == 0 ? "" : fmt::format(" and {} other operation{}", operations, operations == 1 ? "" : "s");
+  return fmt::format("the trace has {} GEMM{}{} {}: {}{}", gemms, gemms == 1 ? "" : "s", others, layers, joined(names),
+                     gemms + operations > kNamesShown ? ", ..." : "");
 }
 
 std::regex expression(const std::string& text) {
@@ -90,14 +96,18 @@ void check_sizes(const std::string& what, const Gemm& gemm) {
 Trace select(Trace trace, const std::optional<LayerRange>& layers, const std::optional<std::string>& only) {
   if (!layers && !only) return trace;
   Trace selected = trace;
+  const auto keep = [&](const auto& is_kept) {
+    std::erase_if(selected.gemms, [&](const Gemm& gemm) { return !is_kept(gemm.name, gemm.layer); });
+    std::erase_if(selected.operations,
+                  [&](const Operation& operation) { return !is_kept(operation.name, operation.layer); });
+  };
   if (layers)
-    std::erase_if(selected.gemms,
-                  [&](const Gemm& gemm) { return gemm.layer < layers->first || gemm.layer > layers->last; });
+    keep([&](const std::string&, std::int64_t layer) { return layer >= layers->first && layer <= layers->last; });
   if (only) {
     const std::regex pattern = expression(*only);
-    std::erase_if(selected.gemms, [&](const Gemm& gemm) { return !std::regex_search(gemm.name, pattern); });
+    keep([&](const std::string& name, std::int64_t) { return std::regex_search(name, pattern); });
   }
-  if (!selected.gemms.empty()) return selected;
+  if (!selected.gemms.empty() || !selected.operations.empty()) return selected;
   const std::string range = layers ? fmt::format("--layers {}-{}", layers->first, layers->last) : "";
   const std::string regex = only ? fmt::format("--only '{}'", *only) : "";
   input_error("{}{}{} selects nothing; {}", range, layers && only ? " with " : "", regex, content(trace));

@@ -208,7 +208,7 @@ class HelpTest(ProgramTest):
         for option in (
             "machine trace scheme baseline set tensors table timing-only seed threads verify json csv outputs layers "
             "timeline timeline-cores timeline-window vcd "
-            "only gemm allow-nonfinite kernel"
+            "only gemm allow-nonfinite kernel gemms-only no-memo"
         ).split():
             self.assertIn(f"--{option} ", text)
 
@@ -257,6 +257,52 @@ class RunTest(ProgramTest):
         self.assertEqual(result["provenance"]["machine"]["cores"], 1)
 
 
+class LayerTest(ProgramTest):
+    """A layer with everything that stands between its GEMMs."""
+
+    def result(self, *arguments):
+        self.check_done(["run", "--timing-only", "--layers", "0", "--json", "r.json", *arguments])
+        with open(self.path("r.json")) as file:
+            return json.load(file)
+
+    def test_operations_are_in_the_totals(self):
+        for trace in ("qwen3_8b_prefill_full", "qwen3_8b_decode_full"):
+            with self.subTest(trace):
+                result = self.result("--trace", trace)
+                found = [operation["op"] for operation in result["operations"]]
+                self.assertEqual(
+                    found,
+                    "rms_norm rms_norm rms_norm rope attention residual rms_norm silu_multiply residual".split(),
+                )
+                for side in ("scheme", "baseline"):
+                    parts = result["gemms"] + result["operations"] + result["shared"]
+                    self.assertEqual(
+                        sum(part[side]["cycles"] for part in parts if part[side]), result["total"][side]["cycles"]
+                    )
+                    gemms = sum(part[side]["time_us"] for part in result["gemms"] + result["shared"] if part[side])
+                    share = gemms / result["total"][side]["time_us"]
+                    self.assertAlmostEqual(result["whole"]["gemm_share"][side], share, places=9)
+                for operation in result["operations"]:
+                    self.assertEqual(operation["scheme"]["cycles"], operation["baseline"]["cycles"])
+
+    def test_gemms_only_is_the_linear_trace(self):
+        for trace in ("qwen3_8b_prefill", "qwen3_8b_decode", "qwen3_30b_a3b_decode"):
+            with self.subTest(trace):
+                linear = self.result("--trace", trace)
+                part = self.result("--trace", f"{trace}_full", "--gemms-only")
+                self.assertEqual(part["operations"], [])
+                self.assertGreater(part["whole"]["operations_left_out"], 0)
+                for side in ("scheme", "baseline"):
+                    self.assertEqual(part["total"][side]["cycles"], linear["total"][side]["cycles"])
+                self.assertAlmostEqual(part["total"]["speedup"], linear["total"]["speedup"], places=12)
+                self.assertEqual(linear["whole"]["gemm_share"], {"scheme": 1.0, "baseline": 1.0})
+                self.assertLess(part["whole"]["gemm_share"]["scheme"], 1)
+
+    def test_without_memo_nothing_changes(self):
+        arguments = ("--machine", "edge_npu", "--trace", "qwen3_8b_decode_full")
+        self.assertEqual(self.result(*arguments), self.result(*arguments, "--no-memo"))
+
+
 class TraceTest(ProgramTest):
     ARGUMENTS = "trace Qwen3-0.6B --phase decode --tokens 4 --layers 0-1".split()
 
@@ -267,6 +313,19 @@ class TraceTest(ProgramTest):
             gemms = json.load(file)["gemms"]
         self.assertEqual(len(gemms), 14)
         self.assertEqual({gemm["m"] for gemm in gemms}, {4})
+
+    def test_attention_adds_what_is_no_linear_layer(self):
+        arguments = ["trace", "Qwen3-30B-A3B", "--phase", "decode", "--tokens", "4", "--context", "100", "--layers", "7"]
+        linear = self.check_done(arguments)
+        full = self.check_done([*arguments, "--attention"])
+        self.assertNotIn("op: ", linear)
+        found = re.findall(r"- op: (\w+)", full)
+        self.assertEqual(
+            found,
+            "rms_norm rms_norm rms_norm rope attention residual rms_norm moe_route moe_permute silu_multiply "
+            "moe_combine residual".split(),
+        )
+        self.assertIn("    queries: 1\n    keys: 101\n", full)
 
     def test_file_and_standard_output_are_the_same(self):
         self.check_done([*self.ARGUMENTS, "-o", "t.yaml"])

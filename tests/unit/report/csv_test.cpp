@@ -19,6 +19,21 @@ std::vector<std::string> lines(const std::string& text) {
   return lines;
 }
 
+TEST(Csv, OperationsHaveLinesOfTheirKind) {
+  RunResult result = sample_result();
+  result.operations = sample_operations();
+  const std::vector<std::string> found = lines(result_csv(result));
+  ASSERT_EQ(found.size(), 6U);
+  EXPECT_EQ(found[3],
+            "rms_norm,layers.0.norm,,16,32,1,1,1,"
+            "osc,,2000,2,tensor,3000000,1000000,500000,0,,,,"
+            "w8a8,,2000,2,tensor,3000000,1000000,500000,0,,,");
+  EXPECT_EQ(found[4],
+            "attention,layers.0.attention,,256,128,64,1,,"
+            "osc,mxfp8,3000,3,tensor,3000000,1000000,500000,0,,,,"
+            ",,,,,,,,,,,");
+}
+
 TEST(Csv, HasOneLineForEachGemmAndSharedWork) {
   const std::vector<std::string> found = lines(result_csv(sample_result()));
   ASSERT_EQ(found.size(), 4U);

@@ -20,7 +20,8 @@ std::vector<std::string> keys(const Json& object) {
 
 TEST(ResultJson, HasTheKeysOfSchemaOneInOrder) {
   const Json json = Json::parse(result_json(sample_result()));
-  EXPECT_EQ(keys(json), (std::vector<std::string>{"schema", "provenance", "gemms", "shared", "total"}));
+  EXPECT_EQ(keys(json),
+            (std::vector<std::string>{"schema", "provenance", "gemms", "operations", "shared", "total", "whole"}));
   EXPECT_EQ(json["schema"], 1);
   EXPECT_EQ(json["provenance"]["version"], "0.1.0");
   EXPECT_EQ(keys(json["gemms"][0]),
@@ -49,6 +50,46 @@ TEST(ResultJson, KeepsTheNumbers) {
   EXPECT_EQ(json["total"]["baseline"]["time_us"].get<double>(), 1.0 / 3);
   EXPECT_EQ(json["total"]["speedup"].get<double>(), result.speedup());
   EXPECT_TRUE(json["shared"][0]["baseline"].is_null());
+}
+
+TEST(ResultJson, OperationsHaveTheirSizesAndSides) {
+  RunResult result = sample_result();
+  result.operations = sample_operations();
+  sum_up(result);
+  const Json json = Json::parse(result_json(result));
+  ASSERT_EQ(json["operations"].size(), 2U);
+  const Json& norm = json["operations"][0];
+  EXPECT_EQ(keys(norm), (std::vector<std::string>{"name", "op", "sizes", "repeat", "scheme", "baseline"}));
+  EXPECT_EQ(norm["op"], "rms_norm");
+  EXPECT_EQ(norm["sizes"], (Json{{"rows", 16}, {"width", 32}}));
+  EXPECT_EQ(norm["scheme"]["cycles"], 2000);
+  const Json& attention = json["operations"][1];
+  EXPECT_EQ(attention["sizes"], Json::parse(R"({"sequences": 2, "heads": 8, "kv_heads": 4, "head_dim": 64,
+                                                "queries": 16, "keys": 128, "causal": true})"));
+  EXPECT_EQ(attention["scheme"]["tile"],
+            Json::parse(R"({"rows": 16, "keys": 64, "step_d": 64, "step_keys": 32, "stage": 128})"));
+  EXPECT_TRUE(attention["baseline"].is_null());
+  EXPECT_EQ(json["total"]["scheme"]["cycles"], 10000 + 5000);
+  EXPECT_EQ(json["whole"]["operations_left_out"], 0);
+  EXPECT_DOUBLE_EQ(json["whole"]["gemm_share"]["scheme"], 10.0 / 15);
+  EXPECT_DOUBLE_EQ(json["whole"]["gemm_share"]["baseline"], 12.0 / 14);
+  EXPECT_DOUBLE_EQ(json["whole"]["speedup"], 14.0 / 15);
+}
+
+TEST(ResultJson, OperationsThatAreLeftOutShowInTheWholeOnly) {
+  RunResult result = sample_result();
+  result.operations = sample_operations();
+  sum_up(result);
+  result.left_out = 2;
+  result.operations.clear();
+  result.scheme_total.time_us -= result.scheme_operations.time_us;
+  result.baseline_total.time_us -= result.baseline_operations.time_us;
+  const Json json = Json::parse(result_json(result));
+  EXPECT_TRUE(json["operations"].empty());
+  EXPECT_DOUBLE_EQ(json["total"]["speedup"], 12.0 / 10);
+  EXPECT_EQ(json["whole"]["operations_left_out"], 2);
+  EXPECT_DOUBLE_EQ(json["whole"]["gemm_share"]["scheme"], 10.0 / 15);
+  EXPECT_DOUBLE_EQ(json["whole"]["speedup"], 14.0 / 15);
 }
 
 TEST(ResultJson, WhatIsNotThereIsNull) {

@@ -48,10 +48,35 @@ inline void sum_up(RunResult& result) {
     add(result.scheme_total, gemm.scheme, gemm.repeat);
     add(result.baseline_total, gemm.baseline, gemm.repeat);
   }
+  result.scheme_operations = result.baseline_operations = {};
+  for (const OperationResult& operation : result.operations) {
+    for (SideTotal* total : {&result.scheme_total, &result.scheme_operations})
+      if (operation.scheme) add(*total, *operation.scheme, operation.repeat);
+    for (SideTotal* total : {&result.baseline_total, &result.baseline_operations})
+      if (operation.baseline) add(*total, *operation.baseline, operation.repeat);
+  }
   for (const SharedResult& shared : result.shared) {
     if (shared.scheme) add(result.scheme_total, *shared.scheme, shared.repeat);
     if (shared.baseline) add(result.baseline_total, *shared.baseline, shared.repeat);
   }
+}
+
+// A norm, which both sides have, and the cast of one side's attention.
+inline std::vector<OperationResult> sample_operations() {
+  std::vector<OperationResult> operations(2);
+  operations[0].operation = {
+      .name = "layers.0.norm", .kind = OperationKind::rms_norm, .layer = 0, .sizes = RowSizes{.rows = 16, .width = 32}};
+  operations[0].kind = "rms_norm";
+  operations[0].scheme = sample_side("osc", "", 2000);
+  operations[0].baseline = sample_side("w8a8", "", 2000);
+  operations[1].operation = {.name = "layers.0.attention",
+                             .kind = OperationKind::attention,
+                             .layer = 0,
+                             .sizes = AttentionSizes{2, 8, 4, 64, 16, 128, true}};
+  operations[1].kind = "attention";
+  operations[1].scheme = sample_side("osc", "mxfp8", 3000);
+  operations[1].scheme->attention_tile = AttentionTiling{16, 64, 64, 32, 128, 2, 1};
+  return operations;
 }
 
 inline RunResult sample_result() {

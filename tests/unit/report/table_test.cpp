@@ -46,6 +46,32 @@ memory traffic    osc  w8a8
 )");
 }
 
+TEST(ResultTable, OperationsHaveRowsOfTheirOwnAndAShare) {
+  RunResult result = sample_result();
+  result.operations = sample_operations();
+  sum_up(result);
+  const std::string text = result_table(result);
+  EXPECT_THAT(text, HasSubstr(R"(
+other operations
+0.norm       rms_norm   16x32             1  -              2.00   2.00    1.0000  tensor
+0.attention  attention  16x16x128x64      1  mxfp8          3.00      -         -  tensor
+shared work on inputs
+0.attn_in    attn_in    16x32             1  gather,mxfp4   1.00      -         -  gather
+total                                                      15.00  14.00    0.9333
+GEMMs and shared work take 66.7 % of osc's time and 85.7 % of w8a8's
+)"));
+}
+
+TEST(ResultTable, SaysWhatGemmsOnlyLeavesOut) {
+  RunResult result = sample_result();
+  result.scheme_operations.time_us = 5;
+  result.baseline_operations.time_us = 2;
+  result.left_out = 7;
+  EXPECT_THAT(result_table(result),
+              HasSubstr("\n7 other operations are left out: GEMMs and shared work take 66.7 % of osc's time and 85.7 % "
+                        "of w8a8's,\nspeed-up with all of them 0.9333\n"));
+}
+
 TEST(ResultTable, LeavesOutTheCountWhenNothingIsRepeated) {
   RunResult result = sample_result();
   result.gemms[1].repeat = 1;

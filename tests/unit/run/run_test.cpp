@@ -6,6 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "sim/config/files.h"
 
 namespace oscsim {
@@ -215,6 +218,95 @@ TEST(Run, TimingOnlyHasNoOutputsToVerifyOrWrite) {
   options.verify = false;
   options.outputs = "out.safetensors";
   EXPECT_EQ(message_of(options), "--outputs needs outputs: not with --timing-only");
+}
+
+// ------ operations between the GEMMs
+
+// Two small layers with all kinds of operations, in a file of their own.
+class Layers : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::ofstream(path_) << R"(schema: 1
+gemms:
+  - {op: rms_norm, name: "{layer}.norm", layers: 0-1, rows: 12, width: 64}
+  - {name: "{layer}.q_proj", layers: 0-1, position: attn_in, m: 12, n: 64, k: 64}
+  - {op: rope, name: "{layer}.rope", layers: 0-1, rows: 12, width: 64, head_dim: 16}
+  - {op: attention, name: "{layer}.attention", layers: 0-1, sequences: 1, heads: 4, kv_heads: 2, head_dim: 16,
+     queries: 12, keys: 20}
+  - {name: "{layer}.o_proj", layers: 0-1, position: o_in, m: 12, n: 64, k: 64}
+  - {op: residual, name: "{layer}.residual", layers: 0-1, rows: 12, width: 64}
+  - {op: silu_multiply, name: "{layer}.silu", layers: 0-1, rows: 12, width: 64}
+)";
+    options_.machine = "edge_npu";
+    options_.trace = path_;
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  const std::string path_ = testing::TempDir() + "oscsim_layers.yaml";
+  RunOptions options_;
+};
+
+TEST_F(Layers, OperationsAreTimedInOrderAndInTheTotals) {
+  options_.verify = true;
+  const RunResult result = run(options_);
+  EXPECT_TRUE(result.verified()) << "of the GEMMs";
+  std::vector<std::string> names;
+  for (const OperationResult& operation : result.operations) names.push_back(operation.operation.name);
+  EXPECT_THAT(names, testing::ElementsAre("0.norm", "0.rope", "0.attention", "0.residual", "0.silu",  //
+                                          "1.norm", "1.rope", "1.attention", "1.residual", "1.silu"));
+  Cycles operations{0};
+  for (const OperationResult& operation : result.operations) {
+    EXPECT_EQ(operation.scheme->cycles, operation.baseline->cycles) << operation.operation.name;
+    operations += operation.scheme->cycles;
+  }
+  EXPECT_EQ(result.scheme_operations.cycles, operations);
+  options_.gemms_only = true;
+  const RunResult gemms = run(options_);
+  EXPECT_TRUE(gemms.operations.empty());
+  EXPECT_EQ(gemms.left_out, 10);
+  EXPECT_EQ(gemms.scheme_total.cycles + operations, result.scheme_total.cycles);
+  EXPECT_EQ(hashes(gemms), hashes(result));
+  EXPECT_DOUBLE_EQ(gemms.whole_speedup(), result.speedup());
+  EXPECT_DOUBLE_EQ(gemms.scheme_gemm_share(), result.scheme_gemm_share());
+}
+
+TEST_F(Layers, AttentionFormatOfASchemeChangesAttentionOnly) {
+  options_.timing_only = true;
+  options_.settings = {"scheme.attention=fp8"};
+  const RunResult result = run(options_);
+  std::size_t casts = 0;
+  for (const OperationResult& operation : result.operations) {
+    if (operation.kind == "cast") {
+      ++casts;
+      EXPECT_TRUE(operation.scheme && !operation.baseline);
+      EXPECT_EQ(std::get<RowSizes>(operation.operation.sizes), (RowSizes{.rows = 12, .width = (4 + 2 * 2) * 16}));
+    } else if (operation.kind == "attention") {
+      EXPECT_EQ(operation.scheme->formats, "fp8");
+      EXPECT_EQ(operation.baseline->formats, "bf16");
+      EXPECT_LT(operation.scheme->traffic.hbm_read, operation.baseline->traffic.hbm_read);
+    } else {
+      EXPECT_EQ(operation.scheme->cycles, operation.baseline->cycles) << operation.operation.name;
+    }
+  }
+  EXPECT_EQ(casts, 2U);
+}
+
+TEST_F(Layers, WithoutMemoryTheCyclesAreTheSame) {
+  options_.timing_only = true;
+  const RunResult once = run(options_);
+  options_.no_memo = true;
+  const RunResult anew = run(options_);
+  EXPECT_EQ(cycles(anew), cycles(once));
+  EXPECT_EQ(anew.scheme_total.cycles, once.scheme_total.cycles);
+  EXPECT_EQ(anew.baseline_total.cycles, once.baseline_total.cycles);
+}
+
+TEST_F(Layers, OperationsAloneAreARunButNotWithGemmsOnly) {
+  options_.only = "rope|attention";
+  options_.timing_only = true;
+  EXPECT_EQ(run(options_).operations.size(), 4U);
+  options_.gemms_only = true;
+  EXPECT_EQ(message_of(options_), "--gemms-only leaves nothing: no GEMM is selected");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -55,7 +56,7 @@ TEST(Generate, DecodeHasOneRowForEachSequence) {
     EXPECT_EQ(document.tokens, 1);
     EXPECT_EQ(document.batch, 16);
     EXPECT_EQ(document.context, 99);
-    for (const GemmEntry& entry : document.gemms) EXPECT_EQ(entry.m.values, std::vector<std::int64_t>{16});
+    for (const TraceEntry& entry : document.gemms) EXPECT_EQ(entry.m.values, std::vector<std::int64_t>{16});
   }
 }
 
@@ -64,6 +65,72 @@ TEST(Generate, PrefillHasTheTokensOfAllSequences) {
   EXPECT_EQ(document.gemms.front().m.values.front(), 300);
   EXPECT_EQ(document.gemms.back().name, "lm_head");
   EXPECT_EQ(document.gemms.back().m.values.front(), 3) << "the last token of each sequence";
+}
+
+// The operations of one layer of a model.
+std::vector<Operation> operations_of(const ModelShape& shape, TraceOptions options) {
+  options.layers = LayerRange{0, 0};
+  options.attention = true;
+  return expand(generate(shape, options), "test").operations;
+}
+
+Macs attention_work(const std::vector<Operation>& operations) {
+  const auto found = std::ranges::find(operations, OperationKind::attention, &Operation::kind);
+  return attention_macs(std::get<AttentionSizes>(found->sizes));
+}
+
+TEST(Generate, AttentionHasTheWorkOfItsClosedForms) {
+  for (const std::string& name : model_names()) {
+    const ModelShape shape = shape_of(name);
+    const std::int64_t channels = shape.heads * shape.head_dim, t = 300, context = 50, batch = 3;
+    const auto prefill = operations_of(shape, {.tokens = t, .context = context, .batch = batch});
+    // Scores and values: a triangle of the new tokens with its diagonal, and a rectangle of the cached ones.
+    EXPECT_EQ(attention_work(prefill).count(), batch * 2 * channels * (t * (t + 1) / 2 + t * context)) << name;
+    const auto decode = operations_of(shape, {.phase = Phase::decode, .tokens = batch, .context = context});
+    EXPECT_EQ(attention_work(decode).count(), batch * 2 * channels * (context + 1)) << name;
+  }
+}
+
+TEST(Generate, EveryRowOfTheLayerIsNormalisedRotatedAndAdded) {
+  for (const std::string& name : model_names()) {
+    const ModelShape shape = shape_of(name);
+    const auto operations = operations_of(shape, {.tokens = 10, .batch = 2});
+    std::map<std::string, std::int64_t> elements;
+    for (const Operation& operation : operations)
+      if (const auto* sizes = std::get_if<RowSizes>(&operation.sizes))
+        elements[operation.name.substr(std::string("model.layers.0.").size())] = sizes->rows * sizes->width;
+    const std::int64_t rows = 20;
+    std::map<std::string, std::int64_t> expected{{"input_layernorm", rows * shape.hidden},
+                                                 {"self_attn.q_norm", rows * shape.q_dim()},
+                                                 {"self_attn.k_norm", rows * shape.kv_dim()},
+                                                 {"self_attn.rope", rows * (shape.q_dim() + shape.kv_dim())},
+                                                 {"self_attn.residual", rows * shape.hidden},
+                                                 {"post_attention_layernorm", rows * shape.hidden},
+                                                 {"mlp.act_fn", rows * shape.ffn},
+                                                 {"mlp.residual", rows * shape.hidden}};
+    if (shape.experts > 0) {
+      expected["mlp.act_fn"] = rows * shape.experts_per_token * shape.expert_ffn;
+      expected["mlp.route"] = rows * shape.experts;
+      expected["mlp.permute"] = expected["mlp.combine"] = rows * shape.hidden;
+    }
+    EXPECT_EQ(elements, expected) << name;
+  }
+}
+
+TEST(Generate, OperationsLeaveTheGemmsAsTheyAre) {
+  for (const std::string& name : model_names()) {
+    TraceOptions options{.tokens = 64, .lm_head = true};
+    const Trace linear = expand(generate(shape_of(name), options), "test");
+    options.attention = true;
+    const Trace full = expand(generate(shape_of(name), options), "test");
+    EXPECT_TRUE(linear.operations.empty());
+    ASSERT_EQ(full.gemms.size(), linear.gemms.size()) << name;
+    std::set<std::string> names;
+    for (const Trace* trace : {&linear, &full})
+      for (const Gemm& gemm : trace->gemms) names.insert(fmt::format("{} {} {} {}", gemm.name, gemm.m, gemm.n, gemm.k));
+    EXPECT_EQ(names.size(), linear.gemms.size()) << name;
+    EXPECT_EQ(full.operations.back().name, "model.norm");
+  }
 }
 
 TEST(Generate, InputsAreSharedAsInTheModel) {
@@ -157,15 +224,18 @@ TEST(ExpertRows, SkewedRowsDependOnSeedAndLayer) {
 // The files in traces/ are what the generator writes. To renew one: oscsim trace MODEL --phase ... -o traces/....yaml
 TEST(Traces, FilesEqualWhatTheGeneratorWrites) {
   for (const auto& [model, stem] : {std::pair("Qwen3-8B", "qwen3_8b"), {"Qwen3-30B-A3B", "qwen3_30b_a3b"}})
-    for (const Phase phase : {Phase::prefill, Phase::decode}) {
-      const std::string path = fmt::format("traces/{}_{}.yaml", stem, name_of(phase));
-      const bool is_decode = phase == Phase::decode;
-      const TraceDocument document =
-          generate(shape_of(model), {.phase = phase, .tokens = is_decode ? 16 : 2048, .context = is_decode ? 2048 : 0});
-      std::ifstream file(path);
-      EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), to_yaml(document)) << path;
-      EXPECT_EQ(read_trace(path).gemms.size(), expand(document, path).gemms.size());
-    }
+    for (const Phase phase : {Phase::prefill, Phase::decode})
+      for (const bool is_full : {false, true}) {
+        const std::string path = fmt::format("traces/{}_{}{}.yaml", stem, name_of(phase), is_full ? "_full" : "");
+        const bool is_decode = phase == Phase::decode;
+        const TraceDocument document = generate(
+            shape_of(model),
+            {.phase = phase, .tokens = is_decode ? 16 : 2048, .context = is_decode ? 2048 : 0, .attention = is_full});
+        std::ifstream file(path);
+        EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), to_yaml(document)) << path;
+        EXPECT_EQ(read_trace(path).gemms.size(), expand(document, path).gemms.size());
+        EXPECT_EQ(read_trace(path).operations.empty(), !is_full);
+      }
 }
 
 std::string csv_error(const std::string& content) {

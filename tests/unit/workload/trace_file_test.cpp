@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "sim/workload/sha256.h"
 #include "sim/workload/trace_document.h"
 #include "tests/unit/workload/scratch_file.h"
@@ -88,7 +90,71 @@ TEST(TraceFile, EveryProblemIsReportedAtItsPlace) {
             "  allowed: attn_in, o_in, ffn_in, down_in, router, lm_head, other\n"
             "FILE:4:39: gemms[0].n is 0; allowed: at least 1\n"
             "FILE:4:42: unknown key 'kk' in gemms[0]\n"
-            "  allowed: name, layers, experts, position, m, n, k, weight, input, input_rows; did you mean 'k'?");
+            "  allowed: op, name, layers, experts, position, m, n, k, weight, input, input_rows; did you mean 'k'?");
+}
+
+TEST(TraceFile, OperationsStandBetweenTheGemmsInTheirOrder) {
+  const Trace trace = trace_of(R"(
+schema: 1
+gemms:
+  - {op: rms_norm, name: "{layer}.norm", layers: 0-1, rows: 6, width: 8}
+  - {op: gemm, name: "{layer}.a", layers: 0-1, position: other, m: 1, n: 1, k: 1}
+  - {op: attention, name: "{layer}.attention", layers: 0-1, sequences: 3, heads: 4, kv_heads: 2, head_dim: 16,
+     queries: 2, keys: 5}
+  - {op: moe_route, name: route, rows: 6, width: 8, experts_per_token: 2}
+)");
+  EXPECT_THAT(names_in(trace), testing::ElementsAre("0.a", "1.a"));
+  std::vector<std::pair<std::size_t, std::string>> order;
+  for (const Gemm& gemm : trace.gemms) order.emplace_back(gemm.order, gemm.name);
+  for (const Operation& operation : trace.operations) order.emplace_back(operation.order, operation.name);
+  std::ranges::sort(order);
+  using testing::Pair;
+  EXPECT_THAT(order, testing::ElementsAre(Pair(0, "0.norm"), Pair(1, "0.a"), Pair(2, "0.attention"),  //
+                                          Pair(3, "1.norm"), Pair(4, "1.a"), Pair(5, "1.attention"), Pair(6, "route")));
+  EXPECT_EQ(trace.operations[0].kind, OperationKind::rms_norm);
+  EXPECT_EQ(std::get<RowSizes>(trace.operations[0].sizes), (RowSizes{.rows = 6, .width = 8}));
+  EXPECT_EQ(trace.operations[3].layer, 1);
+  EXPECT_EQ(std::get<AttentionSizes>(trace.operations[3].sizes), (AttentionSizes{3, 4, 2, 16, 2, 5, true}));
+  EXPECT_EQ(std::get<RowSizes>(trace.operations[4].sizes).experts_per_token, 2);
+}
+
+TEST(TraceFile, OperationsAreReadStrictly) {
+  EXPECT_EQ(entries_error("  - {op: rms_nrom, name: a, rows: 1, width: 1}"),
+            "FILE:3:10: unknown value 'rms_nrom' for gemms[0].op\n"
+            "  allowed: gemm, attention, rms_norm, rope, silu_multiply, residual, softmax, moe_route, moe_permute, "
+            "moe_combine; did you mean 'rms_norm'?");
+  EXPECT_EQ(entries_error("  - {op: rms_norm, name: a, rows: 0, witdh: 1}"),
+            "FILE:3:5: missing key 'width' in gemms[0]\n"
+            "  width: elements of a row\n"
+            "FILE:3:35: gemms[0].rows is 0; allowed: 1 to 1073741824\n"
+            "FILE:3:38: unknown key 'witdh' in gemms[0]\n"
+            "  allowed: op, name, layers, rows, width; did you mean 'width'?");
+  EXPECT_EQ(entries_error("  - {op: residual, name: a, rows: 1, width: 1, m: 3}"),
+            "FILE:3:48: unknown key 'm' in gemms[0]\n"
+            "  allowed: op, name, layers, rows, width");
+  EXPECT_EQ(entries_error("  - {op: moe_combine, name: a, rows: 1, width: 1}"),
+            "FILE:3:5: missing key 'experts_per_token' in gemms[0]\n"
+            "  experts_per_token: experts of each token");
+  EXPECT_EQ(entries_error("  - {op: rope, name: \"{layer}\", rows: 1, width: 1, head_dim: 1}"),
+            "FILE:3:5: gemms[0]: placeholder '{layer}' in '{layer}', but the entry has no layers");
+}
+
+TEST(TraceFile, OperationsThatCannotBeAreRefused) {
+  const auto attention = [](const std::string& sizes) {
+    return entries_error("  - {op: attention, name: a, sequences: 1, head_dim: 128, " + sizes + "}");
+  };
+  EXPECT_EQ(attention("heads: 6, kv_heads: 4, queries: 1, keys: 1"),
+            "FILE:3:5: gemms[0]: 6 heads do not share 4 kv_heads evenly");
+  EXPECT_EQ(attention("heads: 4, kv_heads: 4, queries: 3, keys: 2"),
+            "FILE:3:5: gemms[0]: 2 keys for 3 queries: keys include those of the new tokens");
+  EXPECT_EQ(attention("heads: 4, kv_heads: 4, queries: 3, keys: 2, causal: false"), "");
+  EXPECT_EQ(attention("heads: 1073741824, kv_heads: 1, queries: 1073741824, keys: 1073741824"),
+            "FILE:3:5: gemms[0]: the queries' size overflows: 1152921504606846976 x 128 does not fit in 63 bits");
+  EXPECT_EQ(entries_error("  - {op: moe_route, name: a, rows: 1, width: 4, experts_per_token: 5}"),
+            "FILE:3:5: gemms[0]: experts_per_token is 5, but width (the number of experts) is 4");
+  EXPECT_EQ(entries_error("  - {op: residual, name: a, rows: 1, width: 1}\n  - {op: residual, name: a, rows: 1, width: "
+                          "1}"),
+            "FILE:4:5: gemms[1]: a second operation has the name 'a'");
 }
 
 TEST(TraceFile, RefusesSizesThatAreZeroNegativeOrOverflow) {

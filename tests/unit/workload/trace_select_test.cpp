@@ -88,6 +88,19 @@ TEST(Select, KeepsLayersAndNames) {
   EXPECT_EQ(select(trace, std::nullopt, "lm_head").gemms.size(), 1U);
 }
 
+TEST(Select, KeepsOperationsLikeGemms) {
+  const Trace trace = expand(generate(shape_of("qwen3-8b"), {.attention = true}), "test");
+  EXPECT_EQ(trace.operations.size(), 36U * 9);
+  EXPECT_EQ(select(trace, LayerRange{3, 4}, std::nullopt).operations.size(), 18U);
+  const Trace only = select(trace, LayerRange{5, 5}, "attention$");
+  EXPECT_TRUE(only.gemms.empty());
+  ASSERT_EQ(only.operations.size(), 1U);
+  EXPECT_EQ(only.operations[0].name, "model.layers.5.self_attn.attention");
+  EXPECT_EQ(error_of([&] { select(trace, {}, "x$"); }),
+            "--only 'x$' selects nothing; the trace has 252 GEMMs and 324 other operations in layers 0-35: "
+            "model.layers.0.self_attn.q_proj, model.layers.0.self_attn.k_proj, model.layers.0.self_attn.v_proj, ...");
+}
+
 TEST(Select, EmptySelectionSaysWhatThereIs) {
   const Trace trace = expand(generate(shape_of("qwen3-8b"), {}), "test");
   EXPECT_EQ(error_of([&] {
