@@ -124,9 +124,27 @@ class StepWalk {
   std::int64_t k_ = 0, steps_ = 0;
 };
 
-std::uint64_t address_of(const Region& region, Bytes row_bytes) {
-  return ((static_cast<std::uint64_t>(region.tensor) + 1) << 44) +
-         static_cast<std::uint64_t>(region.row * row_bytes.count());
+// Where rows of `row` bytes lie in memory: [sequence, token, head, channel], as projections write them. A pair has
+// `heads` neighbouring heads; `first` and `rows` count its rows token by token.
+struct Place {
+  std::uint64_t address = 0;
+  units::Layout layout;
+};
+
+struct HeadRows {
+  TensorId tensor{};
+  std::int64_t heads = 1;
+  std::int64_t tokens = 0;  // of a sequence
+  Bytes row{0};
+};
+
+Place place_of(const AttentionSizes& sizes, const HeadRows& in, const AttentionJob& job, std::int64_t first,
+               std::int64_t rows) {
+  const std::int64_t sequence = job.pair / sizes.kv_heads, pair = job.pair % sizes.kv_heads;
+  const std::int64_t all_heads = sizes.kv_heads * in.heads;
+  const std::int64_t index = (sequence * in.tokens + first / in.heads) * all_heads + pair * in.heads;
+  return {((static_cast<std::uint64_t>(in.tensor) + 1) << 44) + static_cast<std::uint64_t>(index * in.row.count()),
+          units::rows_in(in.row * rows, tiles_of(rows, in.heads), in.row * all_heads)};
 }
 
 // Queries of a job, then keys and values stage by stage.
@@ -160,12 +178,18 @@ class LoadStream : public CommandStream {
 
  private:
   void emit(Command& command, const Region& region, RingId ring, std::int64_t slot) const {
-    const Bytes bytes = work_->bytes(region.rows, region.depth);
+    const AttentionSizes& sizes = work_->sizes();
+    const bool queries = ring == RingId::l1_a;
+    const std::int64_t group = queries ? sizes.group() : 1, tokens = queries ? sizes.queries : sizes.keys;
+    const HeadRows rows{region.tensor, group, tokens, work_->bytes(1, sizes.head_dim)};
+    const std::int64_t first = region.row - at_.job().pair * tokens * group;
+    const Place place = place_of(sizes, rows, at_.job(), first, region.rows);
     units::LoadWork load;
     load.region = region;
-    load.address = address_of(region, work_->bytes(1, region.depth));
-    load.bytes = bytes;
-    if (ring == RingId::l1_a) load.issue = work_->machine.core.issue.per_tile(true);
+    load.address = place.address;
+    load.layout = place.layout;
+    load.bytes = work_->bytes(region.rows, region.depth);
+    if (queries) load.issue = work_->machine.core.issue.per_tile(true);
     command.work = load;
     command.writes.push_back({ring, slot, region, std::nullopt, true, Publish::at_end});
   }
@@ -280,7 +304,10 @@ class DrainStream : public CommandStream {
     units::DrainWork drain;
     drain.region = at_.output();
     drain.bytes = element * (drain.region.rows * head_dim);
-    drain.address = address_of(drain.region, element * head_dim);
+    const HeadRows rows{TensorId::output, work_->sizes().group(), work_->sizes().queries, element * head_dim};
+    const Place place = place_of(work_->sizes(), rows, at_.job(), at_.job().row, at_.job().rows);
+    drain.address = place.address;
+    drain.layout = place.layout;
     command.work = drain;
     command.reads.push_back({work_->unit.accumulators, at_.job_index() % work_->tiling.output_slots, drain.region,
                              std::nullopt, true, true});

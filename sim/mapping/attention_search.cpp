@@ -40,16 +40,15 @@ class AttentionSearch {
         block_(std::max<std::int64_t>(1, numerics::format(plan.format).block)) {}
 
   AttentionTiling run() {
-    const std::int64_t stacked = stacked_rows(sizes());
-    const auto [least_rows, least_keys] = units::tile_granule(unit_, stacked, sizes().keys);
-    const std::int64_t granule = std::lcm(least_keys, block_);  // keys are both columns and reduction
-    for (const std::int64_t rows : sizes_up_to(round_up(stacked, least_rows), least_rows))
+    const units::TileGranule tile = units::tile_granule(unit_, stacked_rows(sizes()), sizes().keys);
+    const std::int64_t granule = round_up(tile.n, block_);  // keys are columns, and then reduction
+    for (const std::int64_t rows : sizes_up_to(round_up(stacked_rows(sizes()), tile.m), tile.m))
       for (const std::int64_t keys : sizes_up_to(round_up(sizes().keys, granule), granule)) try_tile(rows, keys);
     if (best_.rows == 0)
       input_error(
           "attention with heads of {} does not fit the machine: {} rows of queries and {} keys need more than "
           "its buffers",
-          sizes().head_dim, least_rows, granule);
+          sizes().head_dim, tile.m, granule);
     return best_;
   }
 
@@ -117,8 +116,7 @@ class AttentionSearch {
     const auto steps_keys = static_cast<double>(tiles_of(tiling.keys, tiling.step_keys));
     const std::int64_t keys = std::min(tiling.keys, job.keys);
     const auto matrix = [&](std::int64_t n, std::int64_t k, double steps) {
-      const std::int64_t depth = tiles_of(k, static_cast<std::int64_t>(steps));
-      return steps * count(units::matrix_time(unit_, pass_.bits(), job.rows, n, depth).occupancy);
+      return steps * count(units::matrix_time(unit_, pass_.bits(), job.rows, n, k).occupancy);
     };
     const auto feed = [&](std::int64_t n, std::int64_t k, double steps) {
       const Cycles time = units::feed_time(machine_.core.feed, bytes(job.rows, k), bytes(n, k));
@@ -129,9 +127,9 @@ class AttentionSearch {
     };
     const std::int64_t stage = std::min(tiling.stage, sizes().keys);
     Cost cost;
-    cost.matrix = tiles * (matrix(keys, head_dim, steps_d) + matrix(head_dim, keys, steps_keys));
-    cost.feed = tiles * (feed(keys, std::min(tiling.step_d, head_dim), steps_d) +
-                         feed(head_dim, std::min(tiling.step_keys, keys), steps_keys));
+    const std::int64_t depth_d = std::min(tiling.step_d, head_dim), depth_keys = std::min(tiling.step_keys, keys);
+    cost.matrix = tiles * (matrix(keys, depth_d, steps_d) + matrix(head_dim, depth_keys, steps_keys));
+    cost.feed = tiles * (feed(keys, depth_d, steps_d) + feed(head_dim, depth_keys, steps_keys));
     cost.vector =
         tiles * count(units::passes_time(machine_.core.vector, softmax_bytes(job.rows, keys, head_dim, false)));
     cost.load = count(machine_.core.issue.per_tile(true)) + load(job.rows) + 2 * stages * load(stage);

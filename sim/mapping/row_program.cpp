@@ -117,6 +117,7 @@ class RowStream : public CommandStream {
       load.region = in;
       load.address = address(in, g_->plan.input);
       load.bytes = Bytes(rows * visit.input);
+      load.layout = units::rows_in(load.bytes, rows, g_->plan.input);
       command.work = load;
       command.writes.push_back({RingId::ub_in, in_slot, in, std::nullopt, true, Publish::at_end});
     } else if (pipe_ == PipeId::vector) {
@@ -128,6 +129,7 @@ class RowStream : public CommandStream {
       work.region = out;
       work.address = address(out, g_->plan.output);
       work.bytes = Bytes(rows * visit.output);
+      work.layout = units::rows_in(work.bytes, rows, g_->plan.output);
       command.work = work;
       command.reads.push_back({RingId::ub_out, out_slot, out, std::nullopt, true, true});
     }
