@@ -16,6 +16,7 @@ struct BranchParams : MatrixParams {
   BranchPlacement placement = BranchPlacement::own;
   Bytes operand_buffer{32 * 1024};
   Bytes accumulator{128 * 1024};
+  bool l0c_port = true;
 
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self);
@@ -55,4 +56,9 @@ void oscsim::units::BranchParams::fields(Visitor& visit, Self& self) {
          .source = "assumed"});
   visit("accumulator", self.accumulator,
         {.min = 64, .max = 1e12, .meaning = "own unit: FP32 accumulator buffer", .source = "assumed"});
+  visit(
+      "l0c_port", self.l0c_port,
+      {.meaning = "own unit: an adder joins its accumulators with L0C's before the drain (join_place l0c); false: only "
+                  "join_place epilogue, where the drain reads both",
+       .source = "assumed"});
 }

@@ -28,9 +28,9 @@ class Core : public sc_core::sc_module {
 
   Core(sc_core::sc_module_name name, const MachineParams& machine, const ClockDomain& clock, CoreProgram program)
       : sc_module(name),
-        load("load", {PipeId::load, rings, clock, machine.overlap}, machine.core.load),
+        load("load", {PipeId::load, rings, clock, machine.overlap}, machine.core.load, machine.core.gather),
         gather("gather", {PipeId::gather, rings, clock, machine.overlap}, machine.core.gather),
-        vector("vector", {PipeId::vector, rings, clock, machine.overlap}, machine.core.vector),
+        vector("vector", {PipeId::vector, rings, clock, machine.overlap}, machine.core.vector, machine.core.gather),
         feed("feed", {PipeId::feed, rings, clock, machine.overlap}, machine.core.feed),
         tensor("tensor", {PipeId::tensor, rings, clock, machine.overlap}, machine.core.tensor),
         branch("branch", {PipeId::branch, rings, clock, machine.overlap}, machine.core.branch),

@@ -3,6 +3,8 @@
 
 #include <limits>
 
+#include "models/numerics/accumulator.h"
+
 namespace oscsim::units {
 
 void MachineParams::check(std::vector<std::string>& problems) const {
@@ -27,6 +29,11 @@ void MachineParams::check(std::vector<std::string>& problems) const {
   fits(core.buffers.l0c, tile.m * tile.n * 4, "l0c", fmt::format("one FP32 output {}", unit));
   need(core.drain.output_element.count() == 2 || core.drain.output_element.count() == 4,
        fmt::format("core.drain.output_element is {} bytes; allowed: 2B, 4B", core.drain.output_element.count()));
+  try {
+    numerics::accumulator(core.accumulator);
+  } catch (const InputError& error) {
+    problems.push_back(fmt::format("core.accumulator: {}", error.what()));
+  }
 }
 
 }  // namespace oscsim::units

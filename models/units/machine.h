@@ -57,6 +57,7 @@ struct CoreParams {
   VectorParams vector;
   GatherParams gather;
   DrainParams drain;
+  std::string accumulator = "fp32_rne";
 
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
@@ -69,6 +70,10 @@ struct CoreParams {
     visit("vector", self.vector, {.required = true, .meaning = "online quantisation"});
     visit("gather", self.gather, {.meaning = "outlier gather engine"});
     visit("drain", self.drain, {.required = true, .meaning = "accumulators to memory"});
+    visit("accumulator", self.accumulator,
+          {.meaning = "arithmetic of both matrix units' accumulation: a name that `oscsim gemm --help` "
+                      "lists, or fused(...)",
+           .source = "assumed"});
   }
 };
 
@@ -82,6 +87,9 @@ struct MachineParams {
   Overlap overlap = Overlap::tokens;
   bool count_scale_bytes = true;
   bool model_shared_work = true;
+  bool model_gather = true;
+  bool model_branch_startup = true;
+  bool count_branch_weights = true;
 
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
@@ -97,6 +105,11 @@ struct MachineParams {
     visit("count_scale_bytes", self.count_scale_bytes, {.meaning = "scales take memory traffic"});
     visit("model_shared_work", self.model_shared_work,
           {.meaning = "online quantisation and gather take time and traffic"});
+    visit("model_gather", self.model_gather, {.meaning = "of these, gather takes time and traffic; false: it is free"});
+    visit("model_branch_startup", self.model_branch_startup,
+          {.meaning = "the branch's instructions pay gaps and feed set-up; false: these are free"});
+    visit("count_branch_weights", self.count_branch_weights,
+          {.meaning = "the 16-bit weight rows of the branch are loaded; false: they are there for nothing"});
   }
   void check(std::vector<std::string>& problems) const;
 

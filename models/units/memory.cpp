@@ -61,7 +61,7 @@ L2::L2(sc_core::sc_module_name name, const L2Params& params, const ClockDomain& 
 void L2::transport(int /*core*/, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
   const TileExtension* tile = payload.get_extension<TileExtension>();
   ensure(tile != nullptr, "{}: a payload without its tile", name());
-  const Region region = tile->region;  // HBM may not change it, but it does not have to keep it either
+  const TileExtension moved = *tile;  // HBM may not change it, but it does not have to keep it either
   const double now = static_cast<double>(clock_.now().cycle());
   const double arrival = now + clock_.cycles(delay);
   const double own = server_.serve(arrival, bytes_of(payload));
@@ -74,18 +74,18 @@ void L2::transport(int /*core*/, tlm::tlm_generic_payload& payload, sc_core::sc_
     written_ += bytes_of(payload);
     hbm->b_transport(payload, delay);
     end = std::max(own, now + clock_.cycles(delay));
-    insert(region, bytes_of(payload), end);
+    insert(moved.region, bytes_of(payload), end);
   } else {
     read_ += bytes_of(payload);
-    end = std::max(own, fetch(payload, region, arrival)) + latency_;
+    end = std::max(own, fetch(payload, moved, arrival)) + latency_;
   }
   delay = clock_.span(end - now);
   payload.set_response_status(tlm::TLM_OK_RESPONSE);
 }
 
 // When the tile's bytes are in L2: at once for a hit, after HBM for a miss.
-double L2::fetch(tlm::tlm_generic_payload& payload, const Region& region, double arrival) {
-  if (const auto found = resident_.find(region); found != resident_.end()) {
+double L2::fetch(tlm::tlm_generic_payload& payload, const TileExtension& tile, double arrival) {
+  if (const auto found = resident_.find(tile.region); found != resident_.end()) {
     lru_.splice(lru_.begin(), lru_, found->second);
     return found->second->ready_at;
   }
@@ -93,7 +93,7 @@ double L2::fetch(tlm::tlm_generic_payload& payload, const Region& region, double
   sc_core::sc_time delay = clock_.span(arrival - now);
   hbm->b_transport(payload, delay);
   const double ready = now + clock_.cycles(delay);
-  insert(region, bytes_of(payload), ready);
+  if (tile.whole) insert(tile.region, bytes_of(payload), ready);
   return ready;
 }
 

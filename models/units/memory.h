@@ -23,6 +23,7 @@ namespace oscsim::units {
 struct TileExtension : tlm::tlm_extension<TileExtension> {
   Region region;
   Layout layout;
+  bool whole = true;  // false: single elements of it, which do not make it resident
 
   tlm::tlm_extension_base* clone() const override { return new TileExtension(*this); }
   void copy_from(const tlm::tlm_extension_base& other) override { *this = static_cast<const TileExtension&>(other); }
@@ -82,7 +83,7 @@ class L2 : public sc_core::sc_module {
   using Lru = std::list<Line>;
 
   void transport(int core, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
-  double fetch(tlm::tlm_generic_payload& payload, const Region& region, double arrival);
+  double fetch(tlm::tlm_generic_payload& payload, const TileExtension& tile, double arrival);
   void insert(const Region& region, Bytes bytes, double ready_at);
 
   ClockDomain clock_;

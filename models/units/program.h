@@ -97,21 +97,25 @@ struct Write {
   Publish publish = Publish::no;
 };
 
-struct LoadWork {
-  Region region;
-  std::uint64_t address = 0;  // of the region's first byte
-  Bytes bytes{0};
-  Cycles issue{0};           // the pipe waits so long for the command
-  std::int64_t sharers = 1;  // cores that read the same rows
-  Layout layout{};
-};
 struct GatherWork {
   Cycles row_time{0};
   std::int64_t rows = 0, groups = 0;
 };
+struct LoadWork {
+  Region region;
+  std::uint64_t address = 0;                  // of the region's first byte, for memory models with banks and rows
+  Bytes bytes{0};                             // 0: nothing to do
+  Cycles issue{0};                            // the pipe waits so long for the command
+  std::int64_t sharers = 1;                   // cores that read the same rows
+  std::optional<std::int64_t> elements = {};  // only so many single elements of the region, by strided reads
+  std::optional<GatherWork> gather = {};      // by an engine on the load path
+  Layout layout{};
+};
 struct VectorWork {
   Bytes input{0};
-  CastPart part = CastPart::all;
+  std::int64_t passes = 1;
+  std::optional<GatherWork> gather = {};  // before the passes, by an engine that shares the buffer's ports
+  CastPart part = CastPart::all;          // of the cast: a name for people, `passes` is its time
 };
 // Vector instructions that are no cast: normalisation, softmax, element-wise operations.
 struct PassesWork {
@@ -119,12 +123,14 @@ struct PassesWork {
 };
 struct FeedWork {
   Bytes a{0}, b{0};
-  Cycles issue{0};  // from one command to the next at least
+  Cycles issue{0};          // from one command to the next at least
+  bool free_setup = false;  // for machines that leave out what a branch costs
 };
 struct MatmulWork {
   int bits = 0;
   std::int64_t m = 0, n = 0, k = 0;
   bool branch = false;
+  bool free_gap = false;  // as free_setup
 };
 struct DrainWork {
   Region region;

@@ -22,12 +22,22 @@ Instant transport(Socket& socket, const ClockDomain& clock, tlm::tlm_command com
   TileExtension tile;
   tile.region = region;
   tile.layout = work.layout;
+  if constexpr (std::is_same_v<Work, LoadWork>) tile.whole = !work.elements;
   payload.set_extension(&tile);
   sc_core::sc_time delay = clock.span(setup);
   socket->b_transport(payload, delay);
   payload.clear_extension(&tile);
   ensure(payload.is_response_ok(), "{}: memory answered {}", region.text(), payload.get_response_string());
   return clock.now() + clock.cycles_covering(delay);
+}
+
+Cycles gather_span(const GatherParams& params, const GatherWork& work) {
+  return gather_time(params, work.row_time, work.rows, work.groups);
+}
+
+bool into_l1(const Command& command) {
+  return command.writes.empty() ||
+         (command.writes[0].ring != RingId::ub_in && command.writes[0].ring != RingId::ub_gathered);
 }
 
 template <class T>
@@ -39,16 +49,24 @@ const T& work_of(const Command& command, const char* unit) {
 
 }  // namespace
 
-LoadUnit::LoadUnit(sc_core::sc_module_name name, const UnitContext& context, const LoadParams& params)
-    : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params) {}
+LoadUnit::LoadUnit(sc_core::sc_module_name name, const UnitContext& context, const LoadParams& params,
+                   const GatherParams& gather)
+    : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params), gather_(gather) {}
+
+Cycles LoadUnit::port_time(const LoadWork& work) const {
+  if (work.elements) return strided_time(gather_, params_, *work.elements);
+  const Cycles port = load_time(params_, work.bytes, work.region.rows, work.sharers);
+  return work.gather ? std::max(port, gather_span(gather_, *work.gather)) : port;
+}
 
 Pipe::Timing LoadUnit::start(const Command& command) {
   const auto& work = work_of<LoadWork>(command, name());
-  const Cycles port = load_time(params_, work.bytes, work.region.rows, work.sharers);
+  if (work.bytes == Bytes(0)) return {.work = Cycles(0), .occupancy = Cycles(0), .release = now(), .done = now()};
+  const Cycles port = port_time(work);
   const Instant delivered = transport(memory, clock(), tlm::TLM_READ_COMMAND, work, work.issue + params_.setup);
   const Instant done = std::max(now() + work.issue + port, delivered);
   const Instant moving = now() + work.issue + params_.setup;
-  if (done > moving)
+  if (done > moving && into_l1(command))
     rings().l1_writes = {
         moving, done,
         BytesPerCycle(static_cast<double>(work.bytes.count()) / static_cast<double>((done - moving).count()))};
@@ -60,12 +78,13 @@ GatherUnit::GatherUnit(sc_core::sc_module_name name, const UnitContext& context,
 
 Pipe::Timing GatherUnit::start(const Command& command) {
   const auto& work = work_of<GatherWork>(command, name());
-  const Cycles span = gather_time(params_, work.row_time, work.rows, work.groups);
+  const Cycles span = gather_span(params_, work);
   return {.work = span, .occupancy = span, .release = now() + span, .done = now() + span};
 }
 
-VectorUnit::VectorUnit(sc_core::sc_module_name name, const UnitContext& context, const VectorParams& params)
-    : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params) {}
+VectorUnit::VectorUnit(sc_core::sc_module_name name, const UnitContext& context, const VectorParams& params,
+                       const GatherParams& gather)
+    : Pipe(name, context.id, context.rings, context.clock, context.overlap), params_(params), gather_(gather) {}
 
 Pipe::Timing VectorUnit::start(const Command& command) {
   Cycles span{0};
@@ -73,7 +92,8 @@ Pipe::Timing VectorUnit::start(const Command& command) {
     span = passes_time(params_, passes->data);
   } else {
     const auto& work = work_of<VectorWork>(command, name());
-    span = quantise_time(params_, work.input, work.part);
+    const Cycles turn = work.gather ? gather_span(gather_, *work.gather) : Cycles(0);
+    span = turn + vector_time(params_, work.input, work.passes);
   }
   return {.work = span, .occupancy = span, .release = now() + span, .done = now() + span};
 }
@@ -84,7 +104,8 @@ FeedUnit::FeedUnit(sc_core::sc_module_name name, const UnitContext& context, con
 Pipe::Timing FeedUnit::start(const Command& command) {
   const auto& work = work_of<FeedWork>(command, name());
   const Cycles alone = feed_time(params_, work.a, work.b);
-  const Cycles span = feed_time(params_, work.a, work.b, rings().l1_writes.mean(now(), alone));
+  const Cycles span = feed_time(params_, work.a, work.b, rings().l1_writes.mean(now(), alone)) -
+                      (work.free_setup ? params_.setup : Cycles(0));
   return {.work = span, .occupancy = std::max(span, work.issue), .release = now() + span, .done = now() + span};
 }
 
@@ -93,7 +114,8 @@ MatrixUnit::MatrixUnit(sc_core::sc_module_name name, const UnitContext& context,
 
 Pipe::Timing MatrixUnit::start(const Command& command) {
   const auto& work = work_of<MatmulWork>(command, name());
-  const MatrixTime time = matrix_time(params_, work.bits, work.m, work.n, work.k);
+  MatrixTime time = matrix_time(params_, work.bits, work.m, work.n, work.k);
+  if (work.free_gap) time.occupancy = time.operands = time.latency = time.work;
   return {.work = time.work,
           .occupancy = time.occupancy,
           .release = now() + time.operands,

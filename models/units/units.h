@@ -19,16 +19,20 @@ struct UnitContext {
 };
 
 // Contract
-//   Time: the port is busy for load_time; the data are there when both port and memory have delivered.
+//   Time: the port is busy for load_time, or for the gather of an engine on its path where that takes longer, or for
+//   strided_time when it fetches single elements; the data are there when both port and memory have delivered.
 //   Not modelled: layout change from rows to fractals.
 class LoadUnit : public Pipe {
  public:
   tlm_utils::simple_initiator_socket<LoadUnit> memory{"memory"};
-  LoadUnit(sc_core::sc_module_name name, const UnitContext& context, const LoadParams& params);
+  LoadUnit(sc_core::sc_module_name name, const UnitContext& context, const LoadParams& params,
+           const GatherParams& gather);
 
  private:
   Timing start(const Command& command) override;
+  Cycles port_time(const LoadWork& work) const;
   LoadParams params_;
+  GatherParams gather_;
 };
 
 // Contract
@@ -43,14 +47,17 @@ class GatherUnit : public Pipe {
 };
 
 // Contract
-//   Time: quantise_time for a cast, passes_time for other work.
+//   Time: vector_time for a cast, behind gather_time where the gather engine takes turns with it on the unified buffer;
+//   passes_time for other work.
 class VectorUnit : public Pipe {
  public:
-  VectorUnit(sc_core::sc_module_name name, const UnitContext& context, const VectorParams& params);
+  VectorUnit(sc_core::sc_module_name name, const UnitContext& context, const VectorParams& params,
+             const GatherParams& gather);
 
  private:
   Timing start(const Command& command) override;
   VectorParams params_;
+  GatherParams gather_;
 };
 
 // Contract

@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <numeric>
 
+#include "sim/mapping/activation_path.h"
 #include "sim/mapping/gemm_program.h"
 
 namespace oscsim {
 namespace {
 
+using units::CastPart;
 using units::Command;
 using units::CommandStream;
 using units::MachineParams;
@@ -16,86 +18,62 @@ using units::Region;
 using units::RingId;
 using units::TensorId;
 
-// A chunk of channels: whole rows where they fit; the gather's time for one row of it. A row whose one scale needs all
-// of it and that does not fit is loaded twice: chunks that only take part in its maximum, then the same chunks again.
-struct Chunk {
-  std::int64_t k = 0, depth = 0;
-  units::CastPart part = units::CastPart::all;
-  std::int64_t groups = 0;
-  Cycles row_time{0};
-  Bytes out_row{0};  // quantised row with scales, and the gathered row
-};
-
+// Chunks are whole rows where they fit. A row whose one scale needs all of it and that does not fit is loaded twice:
+// chunks that only take part in its maximum, then the same chunks again. With `sweep`, every chunk of the tensor takes
+// part in its maximum before the first one is cast; that cores wait for each other in between costs nothing.
 struct Geometry {
-  ActivationPlan plan;
-  MachineParams machine;
+  ActivationPath path;
   std::int64_t rows = 0, k = 0;
   std::int64_t tile_rows = 0;
-  std::vector<Chunk> chunks;
-  std::int64_t writes = 0;  // chunks that write their cast
+  std::vector<std::vector<Chunk>> sweeps;  // over a core's tiles; the chunks of a tile in each
+  std::int64_t written_row = 0;            // bytes of a row's chunks in memory
+
+  Bytes out_row(const Chunk& chunk) const {
+    return path.quantised_bytes(1, chunk.depth) + path.gathered_bytes(1, chunk.depth);
+  }
 };
 
-constexpr std::int64_t kInputBytes = 2;  // activations arrive in 16 bit
-constexpr std::int64_t kSlots = 2;       // double buffering
-
-Bytes quantised_bytes(const Geometry& g, std::int64_t rows, std::int64_t depth) {
-  const numerics::FormatInfo& format = numerics::format(g.plan.format);
-  Bytes bytes = numerics::code_bytes(format, rows, depth);
-  if (g.machine.count_scale_bytes) bytes += numerics::scale_bytes(format, rows, depth);
-  return bytes;
-}
-
 // Bytes of the unified buffer that one row of `depth` channels takes, double-buffered.
-Bytes row_footprint(const Geometry& g, std::int64_t depth) {
-  Bytes out = quantised_bytes(g, 1, depth);
-  if (g.plan.gather_group > 0) out += Bytes(tiles_of(depth, g.plan.gather_group) * 2);
-  return (Bytes(depth * kInputBytes) + out) * kSlots;
+Bytes row_footprint(const ActivationPath& path, std::int64_t depth) {
+  return (Bytes(depth * kInputBytes) + path.quantised_bytes(1, depth) + path.gathered_bytes(1, depth)) *
+         kActivationSlots;
 }
 
 // The widest chunk of channels of which one row fits the unified buffer.
-std::int64_t chunk_depth(const Geometry& g) {
-  const Bytes buffer = g.machine.core.buffers.ub;
-  if (row_footprint(g, g.k) <= buffer) return g.k;
-  const numerics::FormatInfo& format = numerics::format(g.plan.format);
-  const std::int64_t granule = std::lcm(std::max<std::int64_t>(g.plan.gather_group, 1), std::max(format.block, 1));
+std::int64_t chunk_depth(const ActivationPath& path, numerics::FormatId format_id, std::int64_t k, Bytes buffer) {
+  if (row_footprint(path, k) <= buffer) return k;
+  const numerics::FormatInfo& format = numerics::format(format_id);
+  const std::int64_t granule = std::lcm(std::max<std::int64_t>(path.group(), 1), std::max(format.block, 1));
   std::int64_t depth = granule;
-  if (row_footprint(g, depth) > buffer)
+  if (row_footprint(path, depth) > buffer)
     input_error("core.buffers.ub of {} bytes does not hold one row of {} channels ({} bytes double-buffered)",
-                buffer.count(), depth, row_footprint(g, depth).count());
-  while (row_footprint(g, depth * 2) <= buffer) depth *= 2;
+                buffer.count(), depth, row_footprint(path, depth).count());
+  while (row_footprint(path, depth * 2) <= buffer) depth *= 2;
   return depth;
 }
 
 // All channels once, `depth` at a time.
-void add_chunks(Geometry& g, std::int64_t depth, units::CastPart part, const ChannelTable* table) {
-  const std::int64_t group = g.plan.gather_group;
-  for (std::int64_t at = 0; at < g.k; at += depth) {
-    Chunk chunk{at, std::min(depth, g.k - at), part, 0, Cycles(0), Bytes(0)};
-    chunk.out_row = quantised_bytes(g, 1, chunk.depth);
-    if (group > 0) {
-      ensure(table != nullptr && table->group == group, "a gather needs a table for groups of {}", group);
-      chunk.groups = tiles_of(chunk.depth, group);
-      chunk.row_time = units::gather_row_time(
-          g.machine.core.gather,
-          std::span(table->channels)
-              .subspan(static_cast<std::size_t>(at / group), static_cast<std::size_t>(chunk.groups)),
-          group);
-      chunk.out_row += Bytes(chunk.groups * 2);
-    }
-    g.chunks.push_back(chunk);
-  }
+void add_chunks(Geometry& g, std::vector<Chunk>& chunks, std::int64_t depth, CastPart part) {
+  for (std::int64_t at = 0; at < g.k; at += depth) chunks.push_back(g.path.chunk(at, std::min(depth, g.k - at), part));
 }
 
 std::shared_ptr<const Geometry> make_geometry(const ActivationPlan& plan, const MachineParams& machine,
                                               std::int64_t rows, std::int64_t k, const ChannelTable* table) {
-  auto g = std::make_shared<Geometry>(Geometry{plan, machine, rows, k, 0, {}, 0});
-  const std::int64_t depth = chunk_depth(*g);
-  const bool twice = depth < k && numerics::format(plan.format).outer_scale == numerics::OuterScale::row;
-  if (twice) add_chunks(*g, depth, units::CastPart::maximum, table);
-  add_chunks(*g, depth, twice ? units::CastPart::rest : units::CastPart::all, table);
-  g->writes = tiles_of(k, depth);
-  const std::int64_t fitting = machine.core.buffers.ub.count() / row_footprint(*g, depth).count();
-  g->tile_rows = std::clamp<std::int64_t>(tiles_of(rows, machine.cores), 1, fitting);
+  auto g = std::make_shared<Geometry>(Geometry{ActivationPath(plan, machine, table), rows, k, 0, {}, 0});
+  const Bytes buffer = machine.core.buffers.ub;
+  const std::int64_t depth = chunk_depth(g->path, plan.format, k, buffer);
+  const numerics::OuterScale outer = numerics::format(plan.format).outer_scale;
+  const bool sweep =
+      outer == numerics::OuterScale::tensor && machine.core.vector.tensor_maximum == units::TensorMaximum::sweep;
+  const bool twice = depth < k && outer == numerics::OuterScale::row;
+  if (sweep) add_chunks(*g, g->sweeps.emplace_back(), depth, CastPart::maximum);
+  std::vector<Chunk>& last = g->sweeps.emplace_back();
+  if (twice) add_chunks(*g, last, depth, CastPart::maximum);
+  add_chunks(*g, last, depth, twice || sweep ? CastPart::rest : CastPart::all);
+  for (const Chunk& chunk : last)
+    if (chunk.part != CastPart::maximum) g->written_row += g->out_row(chunk).count();
+  g->tile_rows = std::clamp<std::int64_t>(tiles_of(rows, machine.cores), 1,
+                                          buffer.count() / row_footprint(g->path, depth).count());
   return g;
 }
 
@@ -106,51 +84,84 @@ class ActivationStream : public CommandStream {
       : g_(std::move(geometry)), pipe_(pipe), first_tile_(first_tile), tiles_(tiles) {}
 
   bool next(Command& command) override {
-    const auto chunks = static_cast<std::int64_t>(g_->chunks.size());
-    if (pipe_ == PipeId::drain && index_ % chunks == 0) index_ += chunks - g_->writes;
-    if (index_ >= tiles_ * chunks) return false;
-    const Chunk& chunk = g_->chunks[static_cast<std::size_t>(index_ % chunks)];
-    const bool writes = chunk.part != units::CastPart::maximum;
-    const std::int64_t written = index_ % chunks - (chunks - g_->writes);  // of this row block, before this chunk
-    const std::int64_t out_slot = (index_ / chunks * g_->writes + written) % kSlots;
-    const std::int64_t row = (first_tile_ + index_ / chunks) * g_->tile_rows;
+    while (sweep_ < g_->sweeps.size()) {
+      const Chunk& now = chunk();
+      const bool writes = now.part != CastPart::maximum;
+      if (pipe_ == PipeId::drain && !writes) {
+        advance();
+        continue;
+      }
+      const bool fetches = pipe_ == PipeId::load && g_->path.strided() && writes && !loaded_;
+      emit(command, now, writes);
+      loaded_ = fetches;  // its outliers are next
+      if (!fetches) advance();
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  const Chunk& chunk() const { return g_->sweeps[sweep_][chunk_]; }
+
+  void advance() {
+    if (chunk().part != CastPart::maximum) {
+      ++written_;
+      row_offset_ += g_->out_row(chunk()).count();
+    }
+    ++read_;
+    if (++chunk_ < g_->sweeps[sweep_].size()) return;
+    chunk_ = 0;
+    row_offset_ = 0;
+    if (++tile_ < tiles_) return;
+    tile_ = 0;
+    ++sweep_;
+  }
+
+  static std::uint64_t address(const Region& region, std::int64_t row_bytes, std::int64_t offset) {
+    return ((static_cast<std::uint64_t>(region.tensor) + 1) << 44) +
+           static_cast<std::uint64_t>(region.row * row_bytes + offset);
+  }
+
+  void emit(Command& command, const Chunk& now, bool writes) const {
+    const ActivationPath& path = g_->path;
+    const std::int64_t row = (first_tile_ + tile_) * g_->tile_rows;
     const std::int64_t rows = std::min(g_->tile_rows, g_->rows - row);
-    const Region in{TensorId::x, row, rows, chunk.k, chunk.depth};
-    const Region out{TensorId::x_out, row, rows, chunk.k, chunk.depth};
-    const std::int64_t slot = index_ % kSlots;
-    const bool gathers = g_->plan.gather_group > 0;
-    const auto address = [&](const Region& region, std::int64_t row_bytes, std::int64_t offset) {
-      return ((static_cast<std::uint64_t>(region.tensor) + 1) << 44) +
-             static_cast<std::uint64_t>(row * row_bytes + offset);
-    };
+    const Region in{TensorId::x, row, rows, now.k, now.depth};
+    const Region out{TensorId::x_out, row, rows, now.k, now.depth};
+    const std::int64_t slot = read_ % kActivationSlots;
+    const std::int64_t out_slot = written_ % kActivationSlots;
+    // Of outliers that are loads of their own only where they are written; an engine passes every tile on.
+    const bool gathered = path.engine() || (path.strided() && writes);
+    const std::int64_t gathered_slot = path.engine() ? slot : out_slot;
     switch (pipe_) {
       case PipeId::load: {
-        units::LoadWork work;
-        work.region = in;
-        work.address = address(in, g_->k * kInputBytes, chunk.k * kInputBytes);
-        work.bytes = Bytes(rows * chunk.depth * kInputBytes);
-        work.layout = units::rows_in(work.bytes, rows, Bytes(g_->k * kInputBytes));
-        command.work = work;
-        command.writes.push_back({RingId::ub_in, slot, in, std::nullopt, true, Publish::at_end});
+        const std::uint64_t at = address(in, g_->k * kInputBytes, now.k * kInputBytes);
+        if (loaded_) {
+          command.work = path.strided_load(in, at, now.outliers);
+          command.writes.push_back({RingId::ub_gathered, gathered_slot, in, std::nullopt, true, Publish::at_end});
+        } else {
+          command.work = path.load(in, at, now, g_->k);
+          command.writes.push_back({RingId::ub_in, slot, in, std::nullopt, true, Publish::at_end});
+        }
         break;
       }
       case PipeId::gather:
-        command.work = units::GatherWork{chunk.row_time, rows, chunk.groups};
+        command.work = path.gather(rows, now);
         command.reads.push_back({RingId::ub_in, slot, in, std::nullopt, true, false});
-        command.writes.push_back({RingId::ub_gathered, slot, in, std::nullopt, true, Publish::at_end});
+        command.writes.push_back({RingId::ub_gathered, gathered_slot, in, std::nullopt, true, Publish::at_end});
         break;
       case PipeId::vector:
-        command.work = units::VectorWork{Bytes(rows * chunk.depth * kInputBytes), chunk.part};
-        command.reads.push_back({RingId::ub_in, slot, in, std::nullopt, !gathers, true});
-        if (gathers) command.reads.push_back({RingId::ub_gathered, slot, in, std::nullopt, true, true});
+        command.work = path.vector(rows, now);
+        command.reads.push_back({RingId::ub_in, slot, in, std::nullopt, !path.engine(), true});
+        if (gathered) command.reads.push_back({RingId::ub_gathered, gathered_slot, in, std::nullopt, true, true});
         if (writes) command.writes.push_back({RingId::ub_out, out_slot, out, std::nullopt, true, Publish::at_end});
         break;
       case PipeId::drain: {
         units::DrainWork work;
         work.region = out;
-        work.bytes = chunk.out_row * rows;
-        work.address = address(out, chunk.out_row.count() * g_->writes, written * chunk.out_row.count());
-        work.layout = units::rows_in(work.bytes, rows, chunk.out_row * g_->writes);
+        work.bytes = g_->out_row(now) * rows;
+        work.address = address(out, g_->written_row, row_offset_);
+        work.layout = units::rows_in(work.bytes, rows, Bytes(g_->written_row));
         command.work = work;
         command.reads.push_back({RingId::ub_out, out_slot, out, std::nullopt, true, true});
         break;
@@ -158,15 +169,16 @@ class ActivationStream : public CommandStream {
       default:
         ensure(false, "an activation program has no work for pipe {}", name_of(pipe_));
     }
-    ++index_;
-    return true;
   }
 
- private:
   std::shared_ptr<const Geometry> g_;
   PipeId pipe_;
   std::int64_t first_tile_, tiles_;
-  std::int64_t index_ = 0;
+  std::size_t sweep_ = 0, chunk_ = 0;
+  std::int64_t tile_ = 0;
+  std::int64_t read_ = 0, written_ = 0;  // chunks so far
+  std::int64_t row_offset_ = 0;          // bytes of a row's chunks written before this one
+  bool loaded_ = false;                  // the chunk itself, before its outliers
 };
 
 }  // namespace
@@ -183,11 +195,11 @@ units::Program activation_program(const ActivationPlan& plan, const MachineParam
     const std::int64_t count = tiles * (core + 1) / cores - first;
     units::CoreProgram& part = program.cores.emplace_back();
     for (const PipeId pipe : {PipeId::load, PipeId::gather, PipeId::vector, PipeId::drain}) {
-      if (pipe == PipeId::gather && plan.gather_group == 0) continue;
+      if (pipe == PipeId::gather && !geometry->path.engine()) continue;
       part.streams[static_cast<std::size_t>(pipe)] = std::make_unique<ActivationStream>(geometry, pipe, first, count);
     }
     for (const RingId ring : {RingId::ub_in, RingId::ub_gathered, RingId::ub_out})
-      part.slots[static_cast<std::size_t>(ring)] = kSlots;
+      part.slots[static_cast<std::size_t>(ring)] = kActivationSlots;
   }
   return program;
 }

@@ -3,6 +3,7 @@
 // through its two slots, plus the fill of the pipeline by the first tile and the drain of the last.
 #include <algorithm>
 
+#include "sim/mapping/fused_activation.h"
 #include "sim/mapping/tiling.h"
 
 namespace oscsim {
@@ -22,6 +23,7 @@ struct TileCost {
   double bytes_a = 0, bytes_b = 0;
   double hbm_a = 0, hbm_b = 0;  // bytes at HBM's peak that take as long as these
   double first_load = 0, first_feed = 0, first_step = 0;
+  FusedCost fused;  // of a load of A, when the GEMM casts it
 };
 
 // A matrix unit's time for the steps of one pass over a tile: full ones and a tail.
@@ -52,6 +54,11 @@ double at_peak(const MachineParams& machine, double bytes, Bytes tile, std::int6
 TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling, std::int64_t m,
                    std::int64_t n) {
   TileCost cost;
+  if (fuses(tiling)) {
+    cost.fused = fused_cost(plan, machine, tiling, m);
+    cost.load_a = cost.fused.load;
+    cost.bytes_a = cost.hbm_a = cost.fused.bytes;
+  }
   for (std::size_t i = 0; i < plan.passes.size(); ++i) {
     const MatmulPass& pass = plan.passes[i];
     const auto [step, stage, scale_stages] = tiling.passes[i];
@@ -59,10 +66,13 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
     const double stages = static_cast<double>(tiles_of(pass.k, stage));
     const std::int64_t depth = std::min(step, pass.k);
     const units::MatrixParams& unit = machine.matrix(pass.bits());
+    const bool free_startup = pass.branch && !machine.model_branch_startup;
     const StepTimes matrix = step_times(unit, pass, m, n, step);
     const double feed = count(units::feed_time(machine.core.feed, operand_bytes(machine, pass, m, depth),
-                                               operand_bytes(machine, pass, n, depth)));
-    (unit_of(machine, pass).pipe == PipeId::branch ? cost.branch : cost.tensor) += matrix.occupancy;
+                                               operand_bytes(machine, pass, n, depth))) -
+                        (free_startup ? count(machine.core.feed.setup) : 0);
+    (unit_of(machine, pass).pipe == PipeId::branch ? cost.branch : cost.tensor) +=
+        free_startup ? matrix.work : matrix.occupancy;
     const double a = static_cast<double>(operand_bytes(machine, pass, m, pass.k).count());
     const double b = static_cast<double>(operand_bytes(machine, pass, n, pass.k).count());
     const units::LoadParams& load = machine.core.load;
@@ -76,10 +86,6 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
       return cycles;
     };
     cost.feed += std::max(feed, count(machine.core.issue.per_step(tiling.constants_folded))) * steps;
-    cost.load_a += load_of(m, tiling.cores_n);
-    cost.load_b += load_of(n, tiling.cores_m);
-    cost.bytes_a += a;
-    cost.bytes_b += b;
     const auto hbm_of = [&](std::int64_t rows) {
       double bytes = at_peak(machine, static_cast<double>(code_bytes(pass, rows, pass.k).count()),
                              code_bytes(pass, rows, stage_depth), rows, code_bytes(pass, 1, pass.k));
@@ -88,8 +94,16 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
                          scale_bytes(machine, pass, rows, scale_depth), rows, scale_bytes(machine, pass, 1, pass.k));
       return bytes;
     };
-    cost.hbm_a += hbm_of(m);
-    cost.hbm_b += hbm_of(n);
+    if (!fuses(tiling)) {
+      cost.load_a += load_of(m, tiling.cores_n);
+      cost.bytes_a += a;
+      cost.hbm_a += hbm_of(m);
+    }
+    if (!pass.branch || machine.count_branch_weights) {
+      cost.load_b += load_of(n, tiling.cores_m);
+      cost.bytes_b += b;
+      cost.hbm_b += hbm_of(n);
+    }
     if (i == 0) {
       cost.first_load = (cost.load_a + cost.load_b) / stages;
       cost.first_feed = feed;
@@ -116,7 +130,9 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
   const double a_loads = a_stays ? core_m : tiles;
   const double b_loads = b_stays ? core_n : tiles;
   const double issue = count(machine.core.issue.per_tile(tiling.constants_folded));
-  const double load = a_loads * cost.load_a + b_loads * cost.load_b + tiles * issue;
+  const FusedCost& fused = cost.fused;
+  const double load = a_loads * cost.load_a + b_loads * cost.load_b + tiles * issue + core_m * fused.sweep_load;
+  const double vector = std::max(a_loads * fused.vector + core_m * fused.sweep_vector, a_loads * fused.gather);
   const Bytes out_tile = machine.core.drain.output_element * (m * n);
   const double drain = count(units::drain_time(machine.core.drain, out_tile, 1));
 
@@ -132,8 +148,10 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
   // The operand of the inner loop is read again for each turn of the outer one; it must survive in L2 until then.
   const double again_a = !m_outside && a_total > 0.8 * capacity ? core_n : 1;
   const double again_b = m_outside && b_total > 0.8 * capacity ? core_m : 1;
-  const double l2 =
-      (a_total * sweeps_a + b_total * sweeps_b + out_total) / per_cycle(machine.l2.bandwidth, machine.clock).count();
+  const double row_sweeps =
+      fused.sweep_bytes * static_cast<double>(plan.m) / static_cast<double>(m) * static_cast<double>(tiling.cores_n);
+  const double l2 = (a_total * sweeps_a + row_sweeps + b_total * sweeps_b + out_total) /
+                    per_cycle(machine.l2.bandwidth, machine.clock).count();
   const double hbm_a = a_total * (cost.hbm_a / cost.bytes_a), hbm_b = b_total * (cost.hbm_b / cost.bytes_b);
   const double hbm_out = at_peak(machine, out_total, out_tile, m, machine.core.drain.output_element * plan.n);
   const double hbm =
@@ -143,7 +161,7 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
   double matrix = tiles * std::max(cost.tensor, cost.branch);
   const bool single_accumulator = ring_slots(plan, machine, tiling).accumulators == 1;
   if (single_accumulator) matrix += (tiles - 1) * drain_exposed;
-  const double throughput = std::max({matrix, tiles * cost.feed, load, tiles * drain, l2, hbm});
+  const double throughput = std::max({matrix, tiles * cost.feed, load, vector, tiles * drain, l2, hbm});
   if (machine.overlap == units::Overlap::perfect) return throughput;
   const auto cycles_of = [&](Nanoseconds time) { return time.count() * 1e-9 * machine.clock.count(); };
   // A streamed operand has a few slots: a slot is loaded, awaited and fed before it takes its next stage.

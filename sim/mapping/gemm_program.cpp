@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/mapping/fused_activation.h"
 #include "sim/mapping/gemm_walk.h"
 
 namespace oscsim {
@@ -18,24 +19,69 @@ using units::Region;
 using units::RingId;
 using units::TensorId;
 
+FusedStage fused_stage(const GemmGeometry& g, const Tile& tile, std::size_t index) {
+  const Stage& stage = g.stages[index];
+  return {g.region(Operand::a, tile, stage.pass, stage.k, stage.depth), g.slot(Operand::a, tile, index),
+          tile.new_rows && index == 0};
+}
+
+// The next command of the queue, if there is one.
+bool pop(std::deque<Command>& queue, Command& command) {
+  if (queue.empty()) return false;
+  command = std::move(queue.front());
+  queue.pop_front();
+  return true;
+}
+
+// The gather or the vector pipe of a GEMM that casts its activation.
+class FusedStream : public CommandStream {
+ public:
+  FusedStream(Walk walk, FusedActivation fused, PipeId pipe)
+      : walk_(std::move(walk)), fused_(std::move(fused)), pipe_(pipe) {}
+
+  bool next(Command& command) override {
+    const GemmGeometry& g = walk_.geometry();
+    while (!pop(queue_, command)) {
+      if (tile_index_ >= walk_.tiles()) return false;
+      const Tile tile = walk_.tile(tile_index_);
+      if (!g.a_stays() || tile.first_inner) fused_.emit(pipe_, fused_stage(g, tile, stage_), queue_);
+      if (++stage_ < g.stages.size()) continue;
+      stage_ = 0;
+      ++tile_index_;
+    }
+    return true;
+  }
+
+ private:
+  Walk walk_;
+  FusedActivation fused_;
+  PipeId pipe_;
+  std::deque<Command> queue_;  // of one stage
+  std::int64_t tile_index_ = 0;
+  std::size_t stage_ = 0;
+};
+
 class LoadStream : public CommandStream {
  public:
-  explicit LoadStream(Walk walk) : walk_(std::move(walk)) {
+  LoadStream(Walk walk, std::optional<FusedActivation> fused) : walk_(std::move(walk)), fused_(std::move(fused)) {
     if (walk_.tiles() > 0) tile_ = walk_.tile(0);
   }
 
   bool next(Command& command) override {
     const GemmGeometry& g = walk_.geometry();
-    while (tile_index_ < walk_.tiles()) {
+    while (!pop(queue_, command)) {
+      if (tile_index_ >= walk_.tiles()) return false;
       const Operand operand = kOperands[operand_];
       const Stage& stage = g.stages[stage_];
       const bool scales = GemmGeometry::is_scales(operand);
       const bool loads = (!scales || stage.first_of_group) && (!g.stays(operand) || tile_.first_inner);
-      if (loads) emit(command, operand, stage);
+      if (loads && fused_ && !GemmGeometry::is_b(operand))
+        emit_fused(operand);
+      else if (loads)
+        emit(queue_.emplace_back(), operand, stage);
       advance();
-      if (loads) return true;
     }
-    return false;
+    return true;
   }
 
  private:
@@ -55,18 +101,34 @@ class LoadStream : public CommandStream {
     units::LoadWork work;
     work.region = region;
     work.address = g.address(operand, region, stage.pass);
-    work.bytes = g.bytes(operand, stage.pass, region.rows, region.depth);
+    const bool free = region.tensor == TensorId::branch_b && !g.machine.count_branch_weights;
+    work.bytes = free ? Bytes(0) : g.bytes(operand, stage.pass, region.rows, region.depth);
     const Bytes row_pitch = g.bytes(operand, stage.pass, 1, g.plan.passes[stage.pass].k);
     work.layout = units::rows_in(work.bytes, region.rows, row_pitch);
-    if (std::exchange(issued_tile_, tile_index_) != tile_index_)
-      work.issue = g.machine.core.issue.per_tile(g.tiling.constants_folded);
+    work.issue = issue();
     work.sharers = GemmGeometry::is_b(operand) ? g.tiling.cores_m : g.tiling.cores_n;
     command.work = work;
     command.writes.push_back(
         {GemmGeometry::ring(operand), g.slot(operand, tile_, stage_), region, std::nullopt, true, Publish::at_end});
   }
 
+  // Block scales of A are cast with its codes.
+  void emit_fused(Operand operand) {
+    if (operand != Operand::a) return;
+    fused_->emit(PipeId::load, fused_stage(walk_.geometry(), tile_, stage_), queue_);
+    if (!queue_.empty()) std::get<units::LoadWork>(queue_.front().work).issue = issue();
+  }
+
+  // The scalar unit's time before the first load of a tile.
+  Cycles issue() {
+    const GemmGeometry& g = walk_.geometry();
+    const bool first = std::exchange(issued_tile_, tile_index_) != tile_index_;
+    return first ? g.machine.core.issue.per_tile(g.tiling.constants_folded) : Cycles(0);
+  }
+
   Walk walk_;
+  std::optional<FusedActivation> fused_;
+  std::deque<Command> queue_;  // of one operand's stage
   Tile tile_;
   std::int64_t tile_index_ = 0;
   std::size_t stage_ = 0;
@@ -83,13 +145,15 @@ class FeedStream : public CommandStream {
     const GemmGeometry& g = at_.geometry();
     const std::size_t pass = at_.stage().pass;
     const Step step = at_.step();
-    for (const Operand operand : kOperands)
+    for (const Operand operand : kOperands) {
+      if (operand == Operand::a_scales && fuses(g.tiling)) continue;  // with the codes
       if (!GemmGeometry::is_scales(operand) || at_.stage().group >= 0) read(command, operand, step);
+    }
     const Region a = g.region(Operand::a, at_.tile(), pass, step.k, step.depth);
     const Region b = g.region(Operand::b, at_.tile(), pass, step.k, step.depth);
     command.work = units::FeedWork{operand_bytes(g.machine, g.plan.passes[pass], a.rows, a.depth),
                                    operand_bytes(g.machine, g.plan.passes[pass], b.rows, b.depth),
-                                   g.machine.core.issue.per_step(g.tiling.constants_folded)};
+                                   g.machine.core.issue.per_step(g.tiling.constants_folded), g.free_startup(pass)};
     command.writes.push_back({g.unit(pass).operands, at_.operand_slot(), a, b, true, Publish::at_end});
     at_.advance();
     return true;
@@ -127,7 +191,8 @@ class MatrixStream : public CommandStream {
     const Step step = at_.step();
     const PassUnit unit = g.unit(stage.pass);
     const MatmulPass& pass = g.plan.passes[stage.pass];
-    command.work = units::MatmulWork{pass.bits(), tile.rows, tile.cols, step.depth, pass.branch};
+    command.work =
+        units::MatmulWork{pass.bits(), tile.rows, tile.cols, step.depth, pass.branch, g.free_startup(stage.pass)};
     command.reads.push_back({unit.operands, at_.operand_slot(),
                              g.region(Operand::a, tile, stage.pass, step.k, step.depth),
                              g.region(Operand::b, tile, stage.pass, step.k, step.depth), true, true});
@@ -186,10 +251,13 @@ class DrainStream : public CommandStream {
 
 }  // namespace
 
-units::Program gemm_program(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling) {
+units::Program gemm_program(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling,
+                            const ChannelTable* table) {
   const auto geometry = std::make_shared<const GemmGeometry>(plan, machine, tiling);
   ensure(geometry->slots.l1_a > 0 && geometry->slots.accumulators + geometry->slots.branch_accumulators > 0,
          "a tiling that does not fit its machine: m {} n {}", tiling.m, tiling.n);
+  std::optional<FusedActivation> fused;
+  if (fuses(tiling)) fused.emplace(plan, machine, tiling, table);
   units::Program program;
   program.primary = geometry->unit(0).pipe;
   for (std::int64_t core = 0; core < tiling.cores_m * tiling.cores_n; ++core) {
@@ -199,7 +267,10 @@ units::Program gemm_program(const GemmPlan& plan, const MachineParams& machine, 
       return part.streams[static_cast<std::size_t>(pipe)];
     };
     const auto slots = [&](RingId ring) -> std::int64_t& { return part.slots[static_cast<std::size_t>(ring)]; };
-    stream(PipeId::load) = std::make_unique<LoadStream>(walk);
+    stream(PipeId::load) = std::make_unique<LoadStream>(walk, fused);
+    for (const PipeId pipe : {PipeId::gather, PipeId::vector})
+      if (fused && fused->uses(pipe)) stream(pipe) = std::make_unique<FusedStream>(walk, *fused, pipe);
+    if (fused) slots(RingId::ub_in) = slots(RingId::ub_gathered) = kActivationSlots;
     stream(PipeId::feed) = std::make_unique<FeedStream>(walk);
     stream(PipeId::drain) = std::make_unique<DrainStream>(walk);
     for (std::size_t pass = 0; pass < plan.passes.size(); ++pass) {

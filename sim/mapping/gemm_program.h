@@ -7,8 +7,9 @@
 
 namespace oscsim {
 
-// Lazy: the streams hold the tiling and a position in it.
-units::Program gemm_program(const GemmPlan& plan, const units::MachineParams& machine, const Tiling& tiling);
+// Lazy: the streams hold the tiling and a position in it. `table` is needed when the tiling fuses a gather.
+units::Program gemm_program(const GemmPlan& plan, const units::MachineParams& machine, const Tiling& tiling,
+                            const ChannelTable* table = nullptr);
 
 // Gather and quantise X [rows, k]: load, gather, vector, drain. `table` is needed when the plan gathers.
 // InputError when the unified buffer is too small for one block of a row.

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "sim/mapping/fused_activation.h"
+
 namespace oscsim {
 
 using units::PipeId;
@@ -38,9 +40,12 @@ void GemmGeometry::add_stages(std::size_t pass) {
 }
 
 // Two units work beside each other on a tile: their stages are mixed evenly, so that the in-order feed starves neither.
+// A fused branch stage comes when the stages that its channels are gathered from are there.
 void GemmGeometry::interleave() {
   const auto progress = [&](const Stage& stage) {
-    return static_cast<double>(stage.k) / static_cast<double>(plan.passes[stage.pass].k);
+    const MatmulPass& pass = plan.passes[stage.pass];
+    const std::int64_t at = fuses(tiling) && pass.branch ? stage.k + stage.depth : stage.k;
+    return static_cast<double>(at) / static_cast<double>(pass.k);
   };
   std::ranges::stable_sort(stages, {}, progress);
 }
@@ -155,6 +160,7 @@ Tile Walk::tile(std::int64_t index) const {
   tile.strip = part.first_strip + outer;
   tile.first_inner = inner == 0;
   tile.last_inner = inner == part.inner - 1;
+  tile.new_rows = (g.m_outside() ? inner : outer) == 0;
   tile.row = part.rows.begin + (g.m_outside() ? outer : inner) * g.tiling.m;
   tile.col = columns_.begin + (g.m_outside() ? inner : outer) * g.tiling.n;
   tile.rows = std::min(g.tiling.m, part.rows.end - tile.row);

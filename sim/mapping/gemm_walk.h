@@ -34,6 +34,7 @@ struct Tile {
   std::int64_t index = 0;  // among the core's tiles
   std::int64_t strip = 0;  // turns of the outer loop before this tile
   bool first_inner = false, last_inner = false;
+  bool new_rows = false;  // of A: the core has not had them before
   std::int64_t row = 0, rows = 0, col = 0, cols = 0;
 };
 
@@ -65,6 +66,8 @@ struct GemmGeometry {
   units::Region region(Operand operand, const Tile& tile, std::size_t pass, std::int64_t k, std::int64_t depth) const;
   static units::Region output_region(const Tile& tile);
   Bytes bytes(Operand operand, std::size_t pass, std::int64_t rows, std::int64_t depth) const;
+  // The machine leaves out what this pass's instructions pay beside their work.
+  bool free_startup(std::size_t pass) const { return plan.passes[pass].branch && !machine.model_branch_startup; }
   // Of a region's first byte. Tensors lie apart; inside a tensor, row-major.
   std::uint64_t address(Operand operand, const units::Region& region, std::size_t pass) const;
 

@@ -16,12 +16,19 @@ enum class LoopOrder : std::uint8_t {
   b_resident,  // n outside: a strip of B stays
 };
 
+// Where an activation is gathered and cast.
+enum class QuantisePlace : std::uint8_t {
+  prologue,  // once for all GEMMs that read it, through memory
+  fused,     // by each GEMM, whenever it loads a tile of it
+};
+
 struct MappingParams {
   std::optional<std::int64_t> m, n, k, stage_k;
   std::optional<std::int64_t> cores_m, cores_n, core_m, core_n;
   std::optional<LoopOrder> order;
   std::optional<std::int64_t> l1_slots, scale_stages, parts_m;
   std::optional<bool> drain_follows, constants_folded;
+  std::optional<QuantisePlace> quantise;
 
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
@@ -53,6 +60,9 @@ struct MappingParams {
     visit("constants_folded", self.constants_folded,
           {.meaning =
                "sizes are known when the kernel is compiled: core.issue's folded costs apply; true when not given"});
+    visit("quantise", self.quantise,
+          {.meaning = "prologue: activations are gathered and cast once for all GEMMs that read them, through memory; "
+                      "fused: by each GEMM whenever it loads a tile of A; prologue when not given"});
   }
 };
 
@@ -65,4 +75,9 @@ struct oscsim::EnumNames<oscsim::LoopOrder> {
       {"n_outer", oscsim::LoopOrder::n_outer},
       {"a_resident", oscsim::LoopOrder::a_resident},
       {"b_resident", oscsim::LoopOrder::b_resident}};
+};
+template <>
+struct oscsim::EnumNames<oscsim::QuantisePlace> {
+  static constexpr std::pair<std::string_view, oscsim::QuantisePlace> kValues[] = {
+      {"prologue", oscsim::QuantisePlace::prologue}, {"fused", oscsim::QuantisePlace::fused}};
 };

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "sim/mapping/fused_activation.h"
 #include "sim/mapping/tiling.h"
 
 namespace oscsim {
@@ -96,7 +97,10 @@ enum class Hurdle : std::uint8_t { operands, accumulators, loads, cores };
 class Search {
  public:
   Search(const GemmPlan& plan, const MachineParams& machine, const MappingParams& pinned)
-      : plan_(plan), machine_(machine), pinned_(pinned) {}
+      : plan_(plan), machine_(machine), pinned_(pinned) {
+    // What is not modelled, or not there, is not fused either.
+    fuses_ = pinned.quantise == QuantisePlace::fused && machine.model_shared_work && plan.activation.quantises();
+  }
 
   Tiling run() {
     const units::MatrixParams& unit = machine_.matrix(plan_.passes.front().bits());
@@ -119,6 +123,7 @@ class Search {
     tiling.parts_m = pinned_.parts_m.value_or(1);
     tiling.drain_follows = pinned_.drain_follows.value_or(machine_.core.drain.follows);
     tiling.constants_folded = pinned_.constants_folded.value_or(true);
+    if (fuses_) tiling.quantise = QuantisePlace::fused;
     for (const MatmulPass& pass : plan_.passes) {
       const bool main = !pass.branch;
       const std::int64_t depth =
@@ -167,6 +172,12 @@ class Search {
                  single.front().step);
           break;
         }
+      }
+      if (Bytes need{0}; fuses_ && fused_rows(plan_, machine_, tiling, need) == 0) {
+        reject(Hurdle::operands,
+               "tile of m {} with loads of depth {}: core.buffers.ub of {} bytes is too small for {} bytes", tiling.m,
+               tiling.passes.front().stage, machine_.core.buffers.ub.count(), need.count());
+        break;
       }
       const RingSlots slots = widest_scales(tiling);
       if (slots.accumulators + slots.branch_accumulators == 0) {
@@ -276,6 +287,7 @@ class Search {
   const GemmPlan& plan_;
   const MachineParams& machine_;
   const MappingParams& pinned_;
+  bool fuses_ = false;
   Tiling best_;
   double best_estimate_ = 0;
   Hurdle hurdle_ = Hurdle::operands;

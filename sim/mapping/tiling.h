@@ -31,6 +31,7 @@ struct Tiling {
   std::int64_t parts_m = 1;             // M is taken in so many parts by all cores together
   bool drain_follows = true;
   bool constants_folded = true;
+  QuantisePlace quantise = QuantisePlace::prologue;
   friend bool operator==(const Tiling&, const Tiling&) = default;
 };
 

@@ -67,11 +67,28 @@ void pin(MappingParams& to, const MappingParams& from) {
   take(to.constants_folded, from.constants_folded);
   take(to.cores_n, from.cores_n);
   take(to.order, from.order);
+  take(to.quantise, from.quantise);
 }
 
 Trace read_gemms(const RunOptions& options) {
   if (!options.gemms.empty()) return parse_gemms(options.gemms);
   return read_trace(config::locate("traces", options.trace).string());
+}
+
+// What a scheme asks of the machine's branch.
+void check_branch(const units::MachineParams& machine, const config::Place& file, const NamedScheme& scheme,
+                  Problems& problems) {
+  if (!scheme.config.outliers) return;
+  const units::CoreParams& core = machine.core;
+  if (core.gather.mode == units::GatherMode::none)
+    problems.add(file, fmt::format("core.gather.mode is none, but scheme '{}' gathers outlier channels\n"
+                                   "  allowed: on_chip, on_load, strided_dma; or a scheme without outliers",
+                                   scheme.name));
+  if (core.branch.placement == units::BranchPlacement::own && !core.branch.l0c_port &&
+      scheme.config.outliers->join_place == JoinPlace::l0c)
+    problems.add(file, fmt::format("core.branch.l0c_port is false, but scheme '{}' joins its branch in L0C\n"
+                                   "  allowed: outliers.join_place epilogue, or a branch unit with that port",
+                                   scheme.name));
 }
 
 // What the last GEMM lacks is known before the first one runs.
@@ -128,6 +145,9 @@ RunInputs read_inputs(const RunOptions& options) {
   const auto pinned = overridden(MappingParams{}, "mapping", overrides, problems);
   pin(inputs.scheme.config.mapping, pinned);
   pin(inputs.baseline.config.mapping, pinned);
+  problems.throw_if_any();
+  for (const NamedScheme* scheme : {&inputs.scheme, &inputs.baseline})
+    check_branch(inputs.machine, config::whole(machine_path.string()), *scheme, problems);
   problems.throw_if_any();
 
   inputs.trace_name = options.gemms.empty() ? stem(config::locate("traces", options.trace)) : "command line";

@@ -72,7 +72,10 @@ void compute_tile(tbb::task_group& tiles, const numerics::GemmEngine& engine, Ma
 }  // namespace
 
 Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders)
-    : options_(options), inputs_(inputs), timing_(inputs.machine, recorders, !options.no_memo) {
+    : options_(options),
+      inputs_(inputs),
+      accumulator_(numerics::accumulator(inputs.machine.core.accumulator)),
+      timing_(inputs.machine, recorders, !options.no_memo) {
   for (const Gemm& gemm : inputs.trace.gemms) ++waiting_[gemm.input].readers;
 }
 
@@ -102,11 +105,13 @@ const ChannelTable* Replay::table(const Gemm& gemm, const GemmPlan& plan, Input&
   return &input.tables.emplace(key, std::move(found)).first->second;
 }
 
-SideResult Replay::timed(Side side, const Gemm& gemm, const units::TileObserver& on_output) {
+SideResult Replay::timed(Side side, const Gemm& gemm, Input& input, const units::TileObserver& on_output) {
   const NamedScheme& scheme = scheme_of(side);
   const GemmPlan plan = plan_of(scheme, gemm);
   const WorkLabel label{side, scheme.name, gemm.name, format_text(plan), false, gemm.position, gemm.m, gemm.n, gemm.k};
-  SideResult result = timing_.gemm(label, plan, scheme.config.mapping, on_output);
+  const MappingParams& mapping = scheme.config.mapping;
+  const bool fuses = mapping.quantise == QuantisePlace::fused && inputs_.machine.model_shared_work;
+  SideResult result = timing_.gemm(label, plan, mapping, fuses ? table(gemm, plan, input) : nullptr, on_output);
   result.scheme = label.scheme;
   result.formats = label.formats;
   return result;
@@ -117,7 +122,9 @@ void Replay::shared_work(const Gemm& gemm, Input& input, RunResult& result) {
   if (!inputs_.machine.model_shared_work) return;
   const auto work_of = [&](Side side) -> std::optional<SideResult> {
     const NamedScheme& scheme = scheme_of(side);
-    const GemmPlan plan = plan_of(scheme, gemm);
+    if (scheme.config.mapping.quantise == QuantisePlace::fused) return std::nullopt;
+    GemmPlan plan = plan_of(scheme, gemm);
+    if (!inputs_.machine.model_gather) plan.activation.gather_group = 0;
     if (!plan.activation.any()) return std::nullopt;
     if (std::exchange(input.reported[fmt::format("{} {}", name_of(side), treatment_key(plan))], true))
       return std::nullopt;
@@ -148,7 +155,7 @@ SideResult Replay::computed(Side which, const Gemm& gemm, Input& input, const Te
   ensure(activation.main.rows == gemm.m, "{} prepared rows for {}", activation.main.rows, gemm.m);
 
   std::optional<PreparedOperand> prepared_weight = prepare_weight(plan, weight.view, channels);
-  const numerics::GemmEngine engine(operands_of(plan, activation, *prepared_weight), options_.kernel);
+  const numerics::GemmEngine engine(operands(plan, activation, *prepared_weight), options_.kernel);
   if (!options_.verify) prepared_weight.reset();
 
   output = Matrix(numerics::Dtype::fp32, gemm.m, gemm.n);
@@ -156,7 +163,7 @@ SideResult Replay::computed(Side which, const Gemm& gemm, Input& input, const Te
   tbb::task_group tiles;
   SideResult side;
   try {
-    side = timed(which, gemm, [&](const units::Region& region) { compute_tile(tiles, engine, output, region); });
+    side = timed(which, gemm, input, [&](const units::Region& region) { compute_tile(tiles, engine, output, region); });
   } catch (...) {
     tiles.cancel();
     tiles.wait();
@@ -169,6 +176,14 @@ SideResult Replay::computed(Side which, const Gemm& gemm, Input& input, const Te
   return side;
 }
 
+// As the machine accumulates.
+numerics::GemmOperands Replay::operands(const GemmPlan& plan, const PreparedOperand& activation,
+                                        const PreparedOperand& weight) const {
+  numerics::GemmOperands operands = operands_of(plan, activation, weight);
+  operands.accumulator = accumulator_;
+  return operands;
+}
+
 Verification Replay::verify(const GemmPlan& plan, const Gemm& gemm, Input& input, MatrixView weight,
                             const std::vector<std::int64_t>& rows, const PreparedOperand& activation,
                             const PreparedOperand& prepared_weight, const Matrix& output) {
@@ -179,7 +194,7 @@ Verification Replay::verify(const GemmPlan& plan, const Gemm& gemm, Input& input
   verify_operand(activation, reference, "activation", verification);
   const PreparedOperand reference_weight = prepare_weight(plan, weight, channels, reference_cast);
   verify_operand(prepared_weight, reference_weight, "weight", verification);
-  verify_outputs(operands_of(plan, reference, reference_weight), output, options_.seed, gemm.name, verification);
+  verify_outputs(operands(plan, reference, reference_weight), output, options_.seed, gemm.name, verification);
   return verification;
 }
 
@@ -212,8 +227,8 @@ void Replay::gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink) {
   GemmResult& row = result.gemms.emplace_back();
   row.gemm = gemm;
   if (options_.timing_only) {
-    row.scheme = timed(Side::scheme, gemm, {});
-    row.baseline = timed(Side::baseline, gemm, {});
+    row.scheme = timed(Side::scheme, gemm, input, {});
+    row.baseline = timed(Side::baseline, gemm, input, {});
   } else {
     both_computed(gemm, input, result, sink);
   }

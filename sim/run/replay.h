@@ -46,7 +46,9 @@ class Replay {
   SideResult operation_side(Side side, const Operation& operation);
   GemmPlan plan_of(const NamedScheme& scheme, const Gemm& gemm) const;
   const NamedScheme& scheme_of(Side side) const { return side == Side::scheme ? inputs_.scheme : inputs_.baseline; }
-  SideResult timed(Side side, const Gemm& gemm, const units::TileObserver& on_output);
+  SideResult timed(Side side, const Gemm& gemm, Input& input, const units::TileObserver& on_output);
+  numerics::GemmOperands operands(const GemmPlan& plan, const PreparedOperand& activation,
+                                  const PreparedOperand& weight) const;
   // Fills in both sides of the result's last GEMM.
   void both_computed(const Gemm& gemm, Input& input, RunResult& result, const OutputSink& sink);
   // `dispatched`: the rows of X [input_rows, k] that the GEMM reads; empty: all.
@@ -60,6 +62,7 @@ class Replay {
 
   const RunOptions& options_;
   const RunInputs& inputs_;
+  numerics::Accumulator accumulator_;
   TimingModel timing_;
   std::map<std::string, Input> waiting_;
   OutputHash hash_;

@@ -76,6 +76,10 @@ struct Stack {
   }
 };
 
+std::string key_of(const ChannelTable& table) {
+  return fmt::format(" {}", fmt::join(table.channels, ","));
+}
+
 std::string key_of(const GemmPlan& plan, const MappingParams& pinned) {
   std::string key = fmt::format("gemm {} {} {}", plan.m, plan.n, static_cast<int>(plan.join_place));
   for (const MatmulPass& pass : plan.passes) key += fmt::format(" {}:{}:{}", name_of(pass.format), pass.k, pass.branch);
@@ -83,12 +87,14 @@ std::string key_of(const GemmPlan& plan, const MappingParams& pinned) {
                           pinned.core_n, pinned.l1_slots, pinned.scale_stages, pinned.parts_m})
     key += fmt::format(" {}", pin.value_or(0));
   for (const auto& pin : {pinned.drain_follows, pinned.constants_folded}) key += pin ? (*pin ? " yes" : " no") : " -";
-  return key + (pinned.order ? std::string(name_of(*pinned.order)) : "");
+  if (pinned.order) key += name_of(*pinned.order);
+  if (pinned.quantise == QuantisePlace::fused) key += fmt::format(" fused {}", plan.activation.gather_group);
+  return key;
 }
 
 std::string key_of(const ActivationPlan& plan, std::int64_t rows, std::int64_t k, const ChannelTable* table) {
   std::string key = fmt::format("activation {} {} {} {}", name_of(plan.format), plan.gather_group, rows, k);
-  if (plan.gather_group > 0 && table != nullptr) key += fmt::format(" {}", fmt::join(table->channels, ","));
+  if (plan.gather_group > 0 && table != nullptr) key += key_of(*table);
   return key;
 }
 
@@ -179,13 +185,13 @@ Tiling TimingModel::tiling_of(const std::string& key, const GemmPlan& plan, cons
 }
 
 SideResult TimingModel::gemm(const WorkLabel& label, const GemmPlan& plan, const MappingParams& pinned,
-                             const units::TileObserver& on_output) {
+                             const ChannelTable* table, const units::TileObserver& on_output) {
   const std::string key = key_of(plan, pinned);
   const auto make = [&]() -> Work {
     const Tiling tiling = tiling_of(key, plan, pinned);
-    return {gemm_program(plan, machine_, tiling), tiling, std::nullopt};
+    return {gemm_program(plan, machine_, tiling, table), tiling, std::nullopt};
   };
-  return timed(label, key, make, on_output);
+  return timed(label, table != nullptr ? key + key_of(*table) : key, make, on_output);
 }
 
 SideResult TimingModel::activation(const WorkLabel& label, const ActivationPlan& plan, const ChannelTable* table) {

@@ -26,8 +26,9 @@ class TimingModel {
   explicit TimingModel(const units::MachineParams& machine, Recorders recorders = {}, bool memo = true)
       : machine_(machine), recorders_(std::move(recorders)), memo_(memo) {}
 
+  // `table` is needed when a pinned fused cast gathers.
   SideResult gemm(const WorkLabel& label, const GemmPlan& plan, const MappingParams& pinned,
-                  const units::TileObserver& on_output = {});
+                  const ChannelTable* table = nullptr, const units::TileObserver& on_output = {});
   // `table` is needed when the plan gathers.
   SideResult activation(const WorkLabel& label, const ActivationPlan& plan, const ChannelTable* table);
   SideResult attention(const WorkLabel& label, const AttentionPlan& plan);

@@ -117,6 +117,16 @@ WRONG_FILES = [
     ("run --machine folder", "folder: is a directory, expected a file"),
     ("run --scheme folder", "folder: is a directory, expected a file"),
     ("run --trace folder", "folder: is a directory, expected a file"),
+    (
+        "run --gemm 8,16,64 --machine edge_npu --set machine.core.gather.mode=none",
+        f"{ROOT}/configs/machines/edge_npu.yaml: core.gather.mode is none, but scheme 'osc' gathers outlier channels\n"
+        "  allowed: on_chip, on_load, strided_dma; or a scheme without outliers",
+    ),
+    (
+        "run --gemm 8,16,64 --machine edge_npu --set machine.core.gather.mode=onchip",
+        "--set machine.core.gather.mode=onchip: unknown value 'onchip' for core.gather.mode\n"
+        "  allowed: on_chip, on_load, strided_dma, none; did you mean 'on_chip'?",
+    ),
     ("run --gemm 8,16,64 --tensors missing.safetensors", "missing.safetensors: no such file"),
     ("run --gemm 8,16,64 --tensors folder", "folder: is a directory, expected a file"),
     ("run --gemm 8,16,64 --table missing.yaml", "missing.yaml: no such file"),

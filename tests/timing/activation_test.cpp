@@ -15,6 +15,7 @@ using units::PipeId;
 
 constexpr std::int64_t kRows = 6;
 constexpr std::int64_t kChannels = 4096;
+constexpr std::int64_t kPasses = 3;            // of FP8: maximum, scale, cast
 constexpr Bytes kInput(kRows* kChannels * 2);  // 16 bit
 
 units::MachineParams edge_npu() {
@@ -38,8 +39,8 @@ TEST(Activation, RowThatFitsIsReadOnceAndCastInAllPasses) {
   const auto result = simulated(machine, numerics::FormatId::fp8);
   EXPECT_EQ(result.traffic.l2_read, kInput);
   const units::PipeTime& vector = pipe(result, PipeId::vector);
-  EXPECT_EQ(vector.busy, machine.core.vector.setup * vector.commands +
-                             transfer_time(kInput * machine.core.vector.quantise_passes, machine.core.vector.rate));
+  EXPECT_EQ(vector.busy,
+            machine.core.vector.setup * vector.commands + transfer_time(kInput * kPasses, machine.core.vector.rate));
 }
 
 TEST(Activation, RowScaleThatNeedsMoreThanTheBufferIsReadTwice) {
@@ -52,8 +53,8 @@ TEST(Activation, RowScaleThatNeedsMoreThanTheBufferIsReadTwice) {
             kRows * 4);  // a scale for each of two chunks
   const units::PipeTime& vector = pipe(twice, PipeId::vector);
   EXPECT_EQ(vector.commands, 2 * pipe(twice, PipeId::drain).commands);
-  EXPECT_EQ(vector.busy, machine.core.vector.setup * vector.commands +
-                             transfer_time(kInput * machine.core.vector.quantise_passes, machine.core.vector.rate));
+  EXPECT_EQ(vector.busy,
+            machine.core.vector.setup * vector.commands + transfer_time(kInput * kPasses, machine.core.vector.rate));
 }
 
 TEST(Activation, BlockScalesNeedNoSecondSweep) {

@@ -223,7 +223,7 @@ TEST(ActivationPipes, GatherAndVectorWorkOnDifferentTilesAtOnce) {
     const Region x = tile(TensorId::x, i);
     gathers.push_back({GatherWork{.row_time = Cycles(2), .rows = 10, .groups = 8}, {}, {}});
     gathers.back().writes.push_back(writing(RingId::ub_gathered, i % 2, x));
-    casts.push_back({VectorWork{.input = Bytes(2560)}, {}, {}});
+    casts.push_back({VectorWork{.input = Bytes(2560), .passes = 3}, {}, {}});
     casts.back().reads.push_back(reading(RingId::ub_gathered, i % 2, x));
   }
   core.pipes = {{PipeId::gather, std::move(gathers)}, {PipeId::vector, std::move(casts)}};

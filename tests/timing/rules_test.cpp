@@ -129,10 +129,41 @@ TEST(DrainTiming, EachAccumulatorIsRead) {
   EXPECT_EQ(drain_time(params, Bytes(1024), 2), setup + tile + tile);
 }
 
-TEST(VectorTiming, CastTakesItsPasses) {
-  const VectorParams params{.rate = BytesPerCycle(256), .setup = Cycles(7), .quantise_passes = 3};
-  EXPECT_EQ(quantise_time(params, Bytes(2560)), Cycles(7) + Cycles(2560 / 256) * 3);
-  EXPECT_EQ(quantise_time(params, Bytes(1)), Cycles(7) + Cycles(1));
+TEST(VectorTiming, WorkTakesItsPasses) {
+  const VectorParams params{.rate = BytesPerCycle(256), .setup = Cycles(7), .quantise_passes = {}};
+  const Cycles setup(7), pass(2560 / 256);
+  EXPECT_EQ(vector_time(params, Bytes(2560), 1), setup + pass);
+  EXPECT_EQ(vector_time(params, Bytes(2560), 3), setup + pass * 3);
+  EXPECT_EQ(vector_time(params, Bytes(1), 3), setup + Cycles(1));
+  EXPECT_EQ(vector_time(params, Bytes(2560), 0), Cycles(0));
+}
+
+TEST(VectorTiming, EveryFormatCastsInMaximumScaleAndCastAndWhatItsBlocksNeedBesides) {
+  const VectorParams params;
+  const std::int64_t maximum = 1, scale = 1, cast = 1;
+  for (const numerics::FormatInfo& format : numerics::formats()) {
+    SCOPED_TRACE(format.name);
+    std::int64_t all = maximum + scale + cast;
+    if (format.element_bits == 16) all = 0;
+    if (format.block_scale == numerics::BlockScale::hif4) all += 1;         // micro-exponents
+    if (format.block_scale == numerics::BlockScale::signed_e5m2) all += 1;  // maximum of each sign
+    if (format.block_scale == numerics::BlockScale::bf16_zero) all += 1;    // minimum
+    EXPECT_EQ(cast_passes(params, format, CastPart::all), all);
+    if (all == 0) continue;
+    EXPECT_EQ(cast_passes(params, format, CastPart::maximum) + cast_passes(params, format, CastPart::rest), all);
+  }
+}
+
+TEST(VectorTiming, PassesCanBeSet) {
+  VectorParams params;
+  for (const std::int64_t passes : {1, 2, 3, 7}) {
+    params.quantise_passes = passes;
+    const numerics::FormatInfo& fp8 = numerics::format(numerics::FormatId::fp8);
+    EXPECT_EQ(cast_passes(params, fp8, CastPart::all), passes);
+    EXPECT_EQ(cast_passes(params, fp8, CastPart::maximum), 1);
+    EXPECT_EQ(cast_passes(params, fp8, CastPart::rest), std::max<std::int64_t>(1, passes - 1));
+    EXPECT_EQ(cast_passes(params, numerics::format(numerics::FormatId::bf16), CastPart::all), 0);
+  }
 }
 
 TEST(MemoryTiming, ServerQueuesWhatArrivesWhileItIsBusy) {

@@ -23,7 +23,7 @@ inline MachineParams small_machine() {
   core.branch.cube = {.m0 = 8, .n0 = 8, .k0_4bit = 0, .k0_8bit = 0, .k0_16bit = 8};
   core.branch.startup = Cycles(20);
   core.branch.gap = Cycles(2);
-  core.vector = {.rate = BytesPerCycle(256), .setup = Cycles(7), .quantise_passes = 3};
+  core.vector = {.rate = BytesPerCycle(256), .setup = Cycles(7), .quantise_passes = {}};
   core.drain = {.rate = BytesPerCycle(64), .setup = Cycles(6), .output_element = Bytes(2), .follows = false};
   machine.l2 = {.capacity = Bytes(1 << 20), .bandwidth = BytesPerSecond(128e9), .latency = Nanoseconds(20)};
   machine.hbm = {.bandwidth = BytesPerSecond(32e9), .latency = Nanoseconds(100)};

@@ -145,6 +145,85 @@ TEST(Run, BranchArithmeticSwitchesVerify) {
   }
 }
 
+TEST(Run, BitsDoNotDependOnWhereActivationsAreGatheredAndCast) {
+  const auto expected = hashes(run(small_run("osc")));
+  const auto expected_cycles = cycles(run(small_run("osc")));
+  for (const std::vector<std::string>& settings :
+       std::vector<std::vector<std::string>>{{"machine.core.gather.mode=on_load"},
+                                             {"machine.core.gather.mode=strided_dma"},
+                                             {"machine.core.gather.ports=shared"},
+                                             {"mapping.quantise=fused"},
+                                             {"mapping.quantise=fused", "machine.core.gather.mode=on_load"},
+                                             {"mapping.quantise=fused", "machine.core.gather.mode=strided_dma"},
+                                             {"mapping.quantise=fused", "machine.core.gather.ports=shared"},
+                                             {"mapping.quantise=fused", "machine.core.branch.placement=shared"}}) {
+    RunOptions options = small_run("osc");
+    options.settings = settings;
+    options.verify = true;
+    const RunResult result = run(options);
+    EXPECT_TRUE(result.verified()) << settings.back();
+    EXPECT_EQ(hashes(result), expected) << settings.back();
+    EXPECT_NE(cycles(result), expected_cycles) << settings.back();
+  }
+}
+
+TEST(Run, FusedSideHasNoSharedWork) {
+  RunOptions options = small_run("osc");
+  options.timing_only = true;
+  options.settings = {"scheme.mapping.quantise=fused"};
+  for (const SharedResult& shared : run(options).shared) {
+    EXPECT_FALSE(shared.scheme);
+    EXPECT_TRUE(shared.baseline);
+  }
+}
+
+TEST(Run, MachinesAccumulatorChangesBitsAndVerifies) {
+  const auto rne = hashes(run(small_run("osc")));
+  const auto rne_cycles = cycles(run(small_run("osc")));
+  for (const char* accumulator : {"hopper_fp8", "exact", "fused(13,8,rz)"}) {
+    RunOptions options = small_run("osc");
+    options.settings = {fmt::format("machine.core.accumulator={}", accumulator)};
+    options.verify = true;
+    const RunResult result = run(options);
+    EXPECT_TRUE(result.verified()) << accumulator;
+    EXPECT_NE(hashes(result), rne) << accumulator;
+    EXPECT_EQ(cycles(result), rne_cycles) << accumulator;
+  }
+}
+
+TEST(Run, UnknownAccumulatorNamesTheNearest) {
+  RunOptions options = small_run("osc");
+  options.settings = {"machine.core.accumulator=hoper_fp8"};
+  EXPECT_THAT(message_of(options),
+              testing::AllOf(HasSubstr("core.accumulator: "), HasSubstr("did you mean 'hopper_fp8'?")));
+}
+
+TEST(Run, OwnBranchWithoutAPortIntoL0cJoinsInTheEpilogueOnly) {
+  RunOptions options = small_run("osc");
+  options.timing_only = true;
+  options.settings = {"machine.core.branch.l0c_port=false"};
+  EXPECT_THAT(message_of(options),
+              HasSubstr("core.branch.l0c_port is false, but scheme 'osc' joins its branch in L0C"));
+  options.settings.push_back("scheme.outliers.join_place=epilogue");
+  EXPECT_EQ(message_of(options), "no error");
+  options.settings = {"machine.core.branch.l0c_port=false", "machine.core.branch.placement=shared"};
+  EXPECT_EQ(message_of(options), "no error");
+}
+
+TEST(Run, SharedWorkCanLeaveTheGatherOut) {
+  RunOptions options = small_run("osc");
+  options.timing_only = true;
+  options.gemms = {"700,130,1060"};
+  const auto scheme_cycles = [&](std::vector<std::string> settings) {
+    options.settings = std::move(settings);
+    const RunResult result = run(options);
+    return std::pair(result.shared.front().scheme->cycles, result.gemms.front().scheme.cycles);
+  };
+  const auto with = scheme_cycles({}), without = scheme_cycles({"machine.model_gather=false"});
+  EXPECT_LT(without.first, with.first);
+  EXPECT_EQ(without.second, with.second);
+}
+
 TEST(Run, OutliersCostW4A4MoreThanOsc) {
   RunOptions options;
   options.machine = "edge_npu";
