@@ -19,7 +19,7 @@ using units::PipeId;
 constexpr std::int64_t kProcessesOfASide = 100'000;  // more than a machine has cores
 constexpr std::int64_t kThreadsOfAProcess = 100;     // more than a core has pipes
 
-enum ProcessPlace : std::int64_t { kRunProcess = 1, kMemoryProcess, kFirstCoreProcess };
+constexpr std::int64_t kRunProcess = 1, kMemoryProcess = 2, kFirstCoreProcess = 3;  // of a side
 
 }  // namespace
 

@@ -17,13 +17,13 @@ struct Value {
   int bits;
 };
 
-enum PipeValue : std::size_t { kState, kCommand, kWaitsFor };
+constexpr std::size_t kState = 0, kCommand = 1, kWaitsFor = 2;  // of kPipeValues
 constexpr Value kPipeValues[] = {{"state", 2}, {"command", 32}, {"waits_for", 3}};
-enum RingValue : std::size_t { kFilled, kFree };
+constexpr std::size_t kFilled = 0, kFree = 1;  // of kRingValues
 constexpr Value kRingValues[] = {{"filled", 32}, {"free", 32}};
 constexpr int kCycleBits = 63;
 
-enum State : std::int64_t { kIdle, kBusy, kWaiting };
+constexpr std::int64_t kIdle = 0, kBusy = 1, kWaiting = 2;  // of a pipe
 
 constexpr Value value_of(bool is_ring, std::size_t value) {
   return is_ring ? kRingValues[value] : kPipeValues[value];
@@ -86,7 +86,7 @@ void Waveform::command(const units::CommandEvent& event) {
         kMostCommands);
   const std::int64_t origin = origins_[static_cast<std::size_t>(side_)];
   const auto pipe = static_cast<std::size_t>(event.pipe);
-  const auto set = [&](Instant at, PipeValue value, std::int64_t number) {
+  const auto set = [&](Instant at, std::size_t value, std::int64_t number) {
     change(origin + at.cycle(), {side_, event.core, false, pipe, value}, number);
   };
   for (const units::Wait& wait : event.waits) {

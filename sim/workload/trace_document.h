@@ -69,8 +69,8 @@ struct TraceEntry {
 
   template <class Visitor, class Sizes>
   static void attention_fields(Visitor& visit, Sizes& sizes) {
-    const auto size = [&](std::string_view name, auto& member, std::string_view meaning) {
-      visit(name, member, {.min = 1, .max = kMost, .required = true, .meaning = meaning});
+    const auto size = [&](std::string_view key, auto& member, std::string_view meaning) {
+      visit(key, member, {.min = 1, .max = kMost, .required = true, .meaning = meaning});
     };
     size("sequences", sizes.sequences, "sequences");
     size("heads", sizes.heads, "heads of the queries");
@@ -83,8 +83,8 @@ struct TraceEntry {
 
   template <class Visitor, class Sizes>
   static void row_fields(Visitor& visit, OperationKind op, Sizes& sizes) {
-    const auto size = [&](std::string_view name, auto& member, std::string_view meaning) {
-      visit(name, member, {.min = 1, .max = kMost, .required = true, .meaning = meaning});
+    const auto size = [&](std::string_view key, auto& member, std::string_view meaning) {
+      visit(key, member, {.min = 1, .max = kMost, .required = true, .meaning = meaning});
     };
     size("rows", sizes.rows, "rows: tokens, or tokens and heads");
     size("width", sizes.width, op == OperationKind::moe_route ? "experts" : "elements of a row");

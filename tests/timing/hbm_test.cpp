@@ -97,7 +97,8 @@ TEST(HbmShare, RowsInTheSamePagesShareTheirActivates) {
   // apart fill the pages of all four.
   EXPECT_DOUBLE_EQ(hbm_share(params, rows_of(64, 32, 4096)).bytes, 64 * activate);
   EXPECT_DOUBLE_EQ(hbm_share(params, rows_of(64, 32, 2048)).bytes, 64 * activate);
-  EXPECT_DOUBLE_EQ(hbm_share(params, rows_of(64, 32, 512)).bytes, 64 / 8 * 4 * activate);
+  const int windows = 64 / 8;
+  EXPECT_DOUBLE_EQ(hbm_share(params, rows_of(64, 32, 512)).bytes, windows * 4 * activate);
 }
 
 TEST(HbmShare, BanksTakeTurnsSoThatTheRowCycleIsSpreadOverThem) {

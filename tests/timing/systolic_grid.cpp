@@ -25,17 +25,17 @@ class Array {
  public:
   Array(const SystolicShape& shape, std::int64_t along_rows, std::int64_t along_columns, std::int64_t stream,
         std::optional<std::int64_t> period)
-      : rows(shape.rows), columns(shape.columns), stream_length(stream), period_(period) {
-    for (std::int64_t column = 0; column < along_columns; column += columns)
-      for (std::int64_t row = 0; row < along_rows; row += rows) pending_.push_back({0, row, column, 0});
+      : rows_(shape.rows), columns_(shape.columns), stream_length_(stream), period_(period) {
+    for (std::int64_t column = 0; column < along_columns; column += columns_)
+      for (std::int64_t row = 0; row < along_rows; row += rows_) pending_.push_back({0, row, column, 0});
   }
   virtual ~Array() = default;
 
   // Runs all folds; `run.product` has its size already.
   void simulate(Run& run) {
-    while (!pending_.empty() || folds.back().outputs < outputs_per_fold()) {
-      start_fold(cycle);
-      ++cycle;
+    while (!pending_.empty() || folds_.back().outputs < outputs_per_fold()) {
+      start_fold(cycle_);
+      ++cycle_;
       step(run);
     }
     run.drain = first_fold_end_ - last_multiply_;
@@ -51,8 +51,8 @@ class Array {
   // first cycle; `length` values pass.
   std::optional<std::pair<std::size_t, std::int64_t>> passing(std::int64_t delay, std::int64_t length) const {
     std::optional<std::pair<std::size_t, std::int64_t>> found;
-    for (std::size_t fold = 0; fold < folds.size(); ++fold) {
-      const std::int64_t index = cycle - 1 - folds[fold].start - delay;
+    for (std::size_t fold = 0; fold < folds_.size(); ++fold) {
+      const std::int64_t index = cycle_ - 1 - folds_[fold].start - delay;
       if (index < 0 || index >= length) continue;
       if (found) throw Hazard("two folds at one port");
       found = {fold, index};
@@ -63,30 +63,30 @@ class Array {
   void note_multiply(std::size_t fold, bool counted) {
     if (fold != 0 || !counted) return;
     ++multiplies_;
-    last_multiply_ = cycle;
+    last_multiply_ = cycle_;
   }
 
   void note_output(Run& run, std::size_t fold) {
-    run.last_output = cycle;
-    if (++folds[fold].outputs == outputs_per_fold() && fold == 0) first_fold_end_ = cycle;
+    run.last_output = cycle_;
+    if (++folds_[fold].outputs == outputs_per_fold() && fold == 0) first_fold_end_ = cycle_;
   }
 
   std::size_t at(std::int64_t row, std::int64_t column) const {
-    return static_cast<std::size_t>(row * columns + column);
+    return static_cast<std::size_t>(row * columns_ + column);
   }
 
-  std::int64_t rows, columns, stream_length;
-  std::int64_t cycle = 0;
-  std::vector<Fold> folds;
+  std::int64_t rows_, columns_, stream_length_;
+  std::int64_t cycle_ = 0;
+  std::vector<Fold> folds_;
 
  private:
   void start_fold(std::int64_t now) {
     if (pending_.empty()) return;
-    const bool due =
-        folds.empty() || (period_ ? now == folds.back().start + *period_ : folds.back().outputs == outputs_per_fold());
+    const bool due = folds_.empty() ||
+                     (period_ ? now == folds_.back().start + *period_ : folds_.back().outputs == outputs_per_fold());
     if (!due) return;
-    folds.push_back(pending_.front());
-    folds.back().start = now;
+    folds_.push_back(pending_.front());
+    folds_.back().start = now;
     pending_.erase(pending_.begin());
   }
 
@@ -115,7 +115,7 @@ class StationaryArray : public Array {
       : Array(shape, std::ssize(held.front()), std::ssize(held), std::ssize(streamed), period),
         held_(held),
         streamed_(streamed),
-        elements_(static_cast<std::size_t>(rows * columns)) {}
+        elements_(static_cast<std::size_t>(rows_ * columns_)) {}
 
  private:
   struct Pe {
@@ -125,29 +125,29 @@ class StationaryArray : public Array {
     Slot<std::int64_t> sum;
   };
 
-  std::int64_t outputs_per_fold() const override { return columns * stream_length; }
+  std::int64_t outputs_per_fold() const override { return columns_ * stream_length_; }
 
   Slot<Element> held_at_top(Run& run, std::int64_t column) const {
-    const auto entering = passing(column, rows);
+    const auto entering = passing(column, rows_);
     if (!entering) return {};
-    run.last_operand = cycle;
+    run.last_operand = cycle_;
     const auto [fold, number] = *entering;
-    const std::int64_t row = rows - 1 - number;
-    return Tagged<Element>{element(held_, folds[fold].first_column + column, folds[fold].first_row + row), fold, row};
+    const std::int64_t row = rows_ - 1 - number;
+    return Tagged<Element>{element(held_, folds_[fold].first_column + column, folds_[fold].first_row + row), fold, row};
   }
 
   Slot<Element> operand_at_left(Run& run, std::int64_t row) const {
-    const auto entering = passing(rows + row, stream_length);
+    const auto entering = passing(rows_ + row, stream_length_);
     if (!entering) return {};
-    run.last_operand = cycle;
+    run.last_operand = cycle_;
     const auto [fold, number] = *entering;
-    return Tagged<Element>{element(streamed_, number, folds[fold].first_row + row), fold, number};
+    return Tagged<Element>{element(streamed_, number, folds_[fold].first_row + row), fold, number};
   }
 
   void step(Run& run) override {
     const std::vector<Pe> before = elements_;
-    for (std::int64_t row = 0; row < rows; ++row)
-      for (std::int64_t column = 0; column < columns; ++column) {
+    for (std::int64_t row = 0; row < rows_; ++row)
+      for (std::int64_t column = 0; column < columns_; ++column) {
         Pe& pe = elements_[at(row, column)];
         const Pe* above = row > 0 ? &before[at(row - 1, column)] : nullptr;
         pe.operand = column > 0 ? before[at(row, column - 1)].operand : operand_at_left(run, row);
@@ -166,8 +166,8 @@ class StationaryArray : public Array {
           pe.behind = sinking;
         }
         multiply(pe, above ? above->sum : Slot<std::int64_t>{}, row, column);
-        if (row == rows - 1 && pe.sum) {
-          const Fold& fold = folds[pe.sum->fold];
+        if (row == rows_ - 1 && pe.sum) {
+          const Fold& fold = folds_[pe.sum->fold];
           add(run.product, pe.sum->index, fold.first_column + column, pe.sum->value);
           note_output(run, pe.sum->fold);
         }
@@ -199,7 +199,7 @@ class OutputArray : public Array {
       : Array(shape, std::ssize(a), std::ssize(b), std::ssize(a.front()), period),
         a_(a),
         b_(b),
-        elements_(static_cast<std::size_t>(rows * columns)) {}
+        elements_(static_cast<std::size_t>(rows_ * columns_)) {}
 
  private:
   struct Pe {
@@ -208,21 +208,21 @@ class OutputArray : public Array {
     Slot<std::int64_t> finished;  // index: the row it was computed in
   };
 
-  std::int64_t outputs_per_fold() const override { return rows * columns; }
+  std::int64_t outputs_per_fold() const override { return rows_ * columns_; }
 
   Slot<Element> entering(Run& run, const Operand& operand, std::int64_t lane, std::int64_t Fold::*first) const {
-    const auto found = passing(lane, stream_length);
+    const auto found = passing(lane, stream_length_);
     if (!found) return {};
-    run.last_operand = cycle;
+    run.last_operand = cycle_;
     const auto [fold, number] = *found;
-    return Tagged<Element>{element(operand, folds[fold].*first + lane, number), fold, number};
+    return Tagged<Element>{element(operand, folds_[fold].*first + lane, number), fold, number};
   }
 
   void step(Run& run) override {
     sink(run);
     const std::vector<Pe> before = elements_;
-    for (std::int64_t row = 0; row < rows; ++row)
-      for (std::int64_t column = 0; column < columns; ++column) {
+    for (std::int64_t row = 0; row < rows_; ++row)
+      for (std::int64_t column = 0; column < columns_; ++column) {
         Pe& pe = elements_[at(row, column)];
         pe.a = column > 0 ? before[at(row, column - 1)].a : entering(run, a_, row, &Fold::first_row);
         pe.b = row > 0 ? before[at(row - 1, column)].b : entering(run, b_, column, &Fold::first_column);
@@ -230,9 +230,9 @@ class OutputArray : public Array {
         if (!pe.a) continue;
         if (pe.a->fold != pe.b->fold || pe.a->index != pe.b->index)
           throw Hazard("operands that do not belong together");
-        note_multiply(pe.a->fold, row == rows - 1 && column == columns - 1);
+        note_multiply(pe.a->fold, row == rows_ - 1 && column == columns_ - 1);
         pe.sum = (pe.a->index > 0 ? pe.sum : 0) + dot(pe.a->value, pe.b->value);
-        if (pe.a->index < stream_length - 1) continue;
+        if (pe.a->index < stream_length_ - 1) continue;
         if (pe.finished) throw Hazard("an output finished before the one before it has gone");
         pe.finished = Tagged<std::int64_t>{pe.sum, pe.a->fold, row};
       }
@@ -240,14 +240,14 @@ class OutputArray : public Array {
 
   // The column is finished when its bottom element has an output of the fold: those above then sink a row per cycle.
   void sink(Run& run) {
-    for (std::int64_t column = 0; column < columns; ++column) {
-      const Slot<std::int64_t> bottom = elements_[at(rows - 1, column)].finished;
+    for (std::int64_t column = 0; column < columns_; ++column) {
+      const Slot<std::int64_t> bottom = elements_[at(rows_ - 1, column)].finished;
       if (!bottom) continue;
-      const Fold& fold = folds[bottom->fold];
+      const Fold& fold = folds_[bottom->fold];
       add(run.product, fold.first_row + bottom->index, fold.first_column + column, bottom->value);
       note_output(run, bottom->fold);
-      elements_[at(rows - 1, column)].finished.reset();
-      for (std::int64_t row = rows - 1; row > 0; --row) {
+      elements_[at(rows_ - 1, column)].finished.reset();
+      for (std::int64_t row = rows_ - 1; row > 0; --row) {
         Pe& pe = elements_[at(row, column)];
         Pe& above = elements_[at(row - 1, column)];
         if (!above.finished || above.finished->fold != bottom->fold) continue;
