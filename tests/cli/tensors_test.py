@@ -226,7 +226,7 @@ class ConfigurationTest(FileTest):
             f"pinned.yaml:{line + 2}:6: mapping.m is 0; allowed: 1 to 1000000000\n"
             f"pinned.yaml:{line + 3}:3: unknown key 'ordr' in mapping\n"
             "  allowed: m, n, k, stage_k, cores_m, cores_n, core_m, core_n, order, l1_slots, scale_stages, parts_m, "
-            "drain_follows, constants_folded; did you mean 'order'?",
+            "drain_follows, constants_folded, quantise; did you mean 'order'?",
         )
 
     def test_mapping_that_does_not_fit_names_the_buffer(self):
@@ -245,8 +245,8 @@ class ConfigurationTest(FileTest):
         self.check_refused(
             ["run", "--machine", "npu.yaml", "--gemm", "8,16,64"],
             f"npu.yaml:{line}:{column}: unknown key 'lnaes' in core.gather\n"
-            "  allowed: lanes, banks, bank_width, table_entries, table_reload, zero_behind, setup; "
-            "did you mean 'lanes'?",
+            "  allowed: mode, ports, lanes, banks, bank_width, table_entries, table_reload, zero_behind, setup, dma_granule, "
+            "dma_element; did you mean 'lanes'?",
         )
 
 

@@ -229,7 +229,7 @@ TEST(Timeline, NamesAreEscaped) {
 
 TEST(GzipBuffer, UnpacksToWhatWasWritten) {
   std::string text;
-  for (int i = 0; text.size() < 300'000; ++i) text += std::to_string(i * i % 9973);
+  for (std::int64_t i = 0; text.size() < 300'000; ++i) text += std::to_string(i * i % 9973);
   const auto packed_by = [&](std::size_t chunk) {
     std::ostringstream out;
     GzipBuffer buffer(out);
