@@ -30,12 +30,6 @@ Case draw() {
   return {variants.machine(machine), plan_of(scheme, shape)};
 }
 
-std::int64_t accounted(const PipeTime& time) {
-  Cycles sum = time.busy + time.branch + time.startup;
-  for (const Cycles waiting : time.waiting) sum += waiting;
-  return sum.count();
-}
-
 RC_GTEST_PROP(EveryRun, TakesAtLeastItsWorkAndItsBytes, ()) {
   const Case one = draw();
   const SimulationResult result = simulate_gemm(one.machine, one.plan);

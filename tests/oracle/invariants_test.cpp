@@ -37,12 +37,6 @@ std::vector<Case> cases(std::uint32_t seed, int rounds = 2) {
   return cases;
 }
 
-std::int64_t accounted(const PipeTime& time) {
-  Cycles sum = time.busy + time.branch + time.startup;
-  for (const Cycles waiting : time.waiting) sum += waiting;
-  return sum.count();
-}
-
 // ------ bounds and accounting
 
 TEST(EveryRun, TakesAtLeastItsWorkAndItsBytes) {

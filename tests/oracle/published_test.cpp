@@ -118,7 +118,7 @@ TEST_P(Published, TotalsAndPipesAreNearTheProfileAndInTheReadme) {
   const Profile found = profile_of(row);
   const double tolerance = row.core_m == kShape.m ? 0.15 : 0.05;  // one core, several cores
   EXPECT_NEAR(found.total, row.total, tolerance * row.total);
-  EXPECT_NEAR(found.cube, row.cube, 0.1 * row.cube);
+  EXPECT_NEAR(found.cube, row.cube, 0.01 * row.cube);
   EXPECT_NEAR(found.feed, row.feed, 0.1 * row.feed);
   EXPECT_NEAR(found.load, row.load, 0.1 * row.load);
   if (!row.follows) {

@@ -86,4 +86,11 @@ inline double bytes_at_peak(const units::MachineParams& machine, const GemmPlan&
   return static_cast<double>(bytes.count()) / per_cycle(machine.hbm.bandwidth, machine.clock).count();
 }
 
+// Cycles of a pipe that are work, start-up or waiting.
+inline std::int64_t accounted(const units::PipeTime& time) {
+  Cycles sum = time.busy + time.branch + time.startup;
+  for (const Cycles waiting : time.waiting) sum += waiting;
+  return sum.count();
+}
+
 }  // namespace oscsim
