@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "sim/mapping/activation_path.h"
 #include "sim/mapping/gemm_program.h"
@@ -57,6 +58,70 @@ void add_chunks(Geometry& g, std::vector<Chunk>& chunks, std::int64_t depth, Cas
   for (std::int64_t at = 0; at < g.k; at += depth) chunks.push_back(g.path.chunk(at, std::min(depth, g.k - at), part));
 }
 
+double count(Cycles cycles) {
+  return static_cast<double>(cycles.count());
+}
+
+// Cycles of the busiest core when tiles have so many rows: the first tile passes all pipes, the others follow at the
+// pace of the slowest of them or of a tile's way through its two slots; or the shared memory takes longer.
+double pipelined_cycles(const Geometry& g, const MachineParams& machine, std::int64_t tile_rows) {
+  const ActivationPath& path = g.path;
+  const units::CoreParams& core = machine.core;
+  const Chunk& chunk = g.sweeps.back().back();
+  const std::int64_t rows = std::min(tile_rows, g.rows);
+  const std::int64_t tiles = tiles_of(g.rows, rows);
+  const auto cores = static_cast<double>(std::min(tiles, machine.cores));
+
+  const units::LoadWork x = path.load({TensorId::x, 0, rows, chunk.k, chunk.depth}, 0, chunk, g.k);
+  double load = count(units::load_time(core.load, x.bytes, rows));
+  if (path.strided()) load += count(units::strided_time(core.gather, core.load, rows * chunk.outliers));
+  const double gather = path.gathers() ? count(units::gather_time(core.gather, chunk.row_time, rows, chunk.groups)) : 0;
+  if (x.gather) load = std::max(load, gather);
+  const units::VectorWork work = path.vector(rows, chunk);
+  const double vector = count(units::vector_time(core.vector, work.input, work.passes)) + (work.gather ? gather : 0);
+  const Bytes out = g.out_row(chunk) * rows;
+  const double drain = count(units::drain_time(core.drain, out, 1));
+
+  const auto shared = [&](Bytes bytes, std::int64_t row) {
+    const units::Access access{0, bytes, units::rows_in(bytes, rows, Bytes(row))};
+    return units::hbm_share(machine.hbm, access).bytes * cores /
+           per_cycle(machine.hbm.bandwidth, machine.clock).count();
+  };
+  const double cycles_per_ns = machine.clock.count() * 1e-9;
+  const double latency = (machine.hbm.latency.count() + machine.l2.latency.count()) * cycles_per_ns;
+  const double read = shared(x.bytes, g.k * kInputBytes), written = shared(out, g.written_row);
+  std::size_t chunks = 0;
+  for (const std::vector<Chunk>& sweep : g.sweeps) chunks += sweep.size();
+  const auto own = static_cast<double>(tiles_of(tiles, machine.cores)) * static_cast<double>(chunks);
+
+  // Cores drift apart: with more than one tile, the memory turns for each write and back.
+  const double batch = static_cast<double>(machine.hbm.write_queue.count() * machine.hbm.channels);
+  const double turning = 2 * cores * machine.hbm.turnaround.count() * cycles_per_ns *
+                         std::min(1.0, static_cast<double>(out.count()) / batch);
+  const double memory = own * (read + written + (own > 1 ? turning : 0)) + latency;
+  const double pass = vector + (path.engine() ? gather : 0);
+  const double pace = std::max({load, vector, drain, path.engine() ? gather : 0,
+                                (load + latency + pass) / kActivationSlots, (vector + drain) / kActivationSlots});
+  return std::max(memory, std::max(load, read) + latency + pass + drain + (own - 1) * pace);
+}
+
+// Of a core's share of the rows in equal parts, as large as `most`: the part that is done soonest; the largest of
+// equals.
+std::int64_t best_tile_rows(const Geometry& g, const MachineParams& machine, std::int64_t most) {
+  const std::int64_t share = tiles_of(g.rows, machine.cores);
+  std::int64_t best = 0;
+  double least = 0;
+  for (std::int64_t parts = tiles_of(share, most), last = 0; parts <= share; ++parts) {
+    const std::int64_t rows = tiles_of(share, parts);
+    if (rows == std::exchange(last, rows)) continue;
+    const double cycles = pipelined_cycles(g, machine, rows);
+    if (best > 0 && cycles >= least) continue;
+    best = rows;
+    least = cycles;
+  }
+  return best;
+}
+
 std::shared_ptr<const Geometry> make_geometry(const ActivationPlan& plan, const MachineParams& machine,
                                               std::int64_t rows, std::int64_t k, const ChannelTable* table) {
   auto g = std::make_shared<Geometry>(Geometry{ActivationPath(plan, machine, table), rows, k, 0, {}, 0});
@@ -72,8 +137,7 @@ std::shared_ptr<const Geometry> make_geometry(const ActivationPlan& plan, const 
   add_chunks(*g, last, depth, twice || sweep ? CastPart::rest : CastPart::all);
   for (const Chunk& chunk : last)
     if (chunk.part != CastPart::maximum) g->written_row += g->out_row(chunk).count();
-  g->tile_rows = std::clamp<std::int64_t>(tiles_of(rows, machine.cores), 1,
-                                          buffer.count() / row_footprint(g->path, depth).count());
+  g->tile_rows = best_tile_rows(*g, machine, buffer.count() / row_footprint(g->path, depth).count());
   return g;
 }
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The analytic estimate: the slowest resource of the busiest core, or the shared memory, or the round trip of a load
 // through its two slots, plus the fill of the pipeline by the first tile and the drain of the last.
-#include <algorithm>
+#include "sim/mapping/estimate.h"
 
-#include "sim/mapping/fused_activation.h"
-#include "sim/mapping/tiling.h"
+#include <algorithm>
 
 namespace oscsim {
 namespace {
@@ -15,16 +14,6 @@ using units::PipeId;
 double count(Cycles cycles) {
   return static_cast<double>(cycles.count());
 }
-
-// Per output tile of full size.
-struct TileCost {
-  double tensor = 0, branch = 0, feed = 0;
-  double load_a = 0, load_b = 0;  // cycles of the load port
-  double bytes_a = 0, bytes_b = 0;
-  double hbm_a = 0, hbm_b = 0;  // bytes at HBM's peak that take as long as these
-  double first_load = 0, first_feed = 0, first_step = 0;
-  FusedCost fused;  // of a load of A, when the GEMM casts it
-};
 
 // A matrix unit's time for the steps of one pass over a tile: full ones and a tail.
 struct StepTimes {
@@ -51,9 +40,13 @@ double at_peak(const MachineParams& machine, double bytes, Bytes tile, std::int6
   return bytes * (units::hbm_share(machine.hbm, access).bytes / static_cast<double>(tile.count()));
 }
 
-TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling, std::int64_t m,
-                   std::int64_t n) {
+}  // namespace
+
+TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling) {
+  const std::int64_t m = std::min(tiling.m, plan.m), n = std::min(tiling.n, plan.n);
   TileCost cost;
+  cost.stages = stages_per_tile(plan, tiling);
+  cost.single_accumulator = ring_slots(plan, machine, tiling).accumulators == 1;
   if (fuses(tiling)) {
     cost.fused = fused_cost(plan, machine, tiling, m);
     cost.load_a = cost.fused.load;
@@ -113,9 +106,7 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
   return cost;
 }
 
-}  // namespace
-
-double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling) {
+double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const Tiling& tiling, const TileCost& cost) {
   const std::int64_t tiles_m = tiles_of(plan.m, tiling.m);
   const std::int64_t tiles_n = tiles_of(plan.n, tiling.n);
   const std::int64_t m = std::min(tiling.m, plan.m);
@@ -123,7 +114,6 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
   const auto core_m = static_cast<double>(tiles_of(tiles_m, tiling.cores_m));
   const auto core_n = static_cast<double>(tiles_of(tiles_n, tiling.cores_n));
   const double tiles = core_m * core_n;
-  const TileCost cost = tile_cost(plan, machine, tiling, m, n);
 
   const bool a_stays = tiling.order == LoopOrder::a_resident;
   const bool b_stays = tiling.order == LoopOrder::b_resident;
@@ -159,8 +149,7 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
 
   const double drain_exposed = tiling.drain_follows ? 0 : drain;
   double matrix = tiles * std::max(cost.tensor, cost.branch);
-  const bool single_accumulator = ring_slots(plan, machine, tiling).accumulators == 1;
-  if (single_accumulator) matrix += (tiles - 1) * drain_exposed;
+  if (cost.single_accumulator) matrix += (tiles - 1) * drain_exposed;
   const double throughput = std::max({matrix, tiles * cost.feed, load, vector, tiles * drain, l2, hbm});
   if (machine.overlap == units::Overlap::perfect) return throughput;
   const auto cycles_of = [&](Nanoseconds time) { return time.count() * 1e-9 * machine.clock.count(); };
@@ -169,8 +158,7 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
       std::min(1.0, (a_total * again_a + b_total * again_b) / (a_total * sweeps_a + b_total * sweeps_b));
   const double awaited = cycles_of(machine.l2.latency) + misses * cycles_of(machine.hbm.latency);
   const double streamed = (a_stays ? 0 : cost.load_a) + (b_stays ? 0 : cost.load_b);
-  const double round_trips = tiles *
-                             (streamed + cost.feed + static_cast<double>(stages_per_tile(plan, tiling)) * awaited) /
+  const double round_trips = tiles * (streamed + cost.feed + static_cast<double>(cost.stages) * awaited) /
                              static_cast<double>(tiling.l1_slots);
   const double steady = std::max(throughput, round_trips);
   const double latency = cycles_of(machine.l2.latency) + cycles_of(machine.hbm.latency);

@@ -121,7 +121,6 @@ std::uint64_t GemmGeometry::address(Operand operand, const Region& region, std::
   return base + static_cast<std::uint64_t>(region.row) * bytes_of(1, plan.passes[pass].k) + bytes_of(1, region.k);
 }
 
-// One core's share of `whole`: `pinned` rows or columns each, or whole tiles as equal as they go.
 Walk::Span Walk::share(Span whole, std::int64_t tile, std::int64_t core, std::int64_t cores, std::int64_t pinned) {
   const auto at = [&](std::int64_t index) {
     const std::int64_t tiles = tiles_of(whole.end - whole.begin, tile);
@@ -161,8 +160,10 @@ Tile Walk::tile(std::int64_t index) const {
   tile.first_inner = inner == 0;
   tile.last_inner = inner == part.inner - 1;
   tile.new_rows = (g.m_outside() ? inner : outer) == 0;
-  tile.row = part.rows.begin + (g.m_outside() ? outer : inner) * g.tiling.m;
-  tile.col = columns_.begin + (g.m_outside() ? inner : outer) * g.tiling.n;
+  tile.row_place = g.m_outside() ? outer : inner;
+  tile.col_place = g.m_outside() ? inner : outer;
+  tile.row = part.rows.begin + tile.row_place * g.tiling.m;
+  tile.col = columns_.begin + tile.col_place * g.tiling.n;
   tile.rows = std::min(g.tiling.m, part.rows.end - tile.row);
   tile.cols = std::min(g.tiling.n, columns_.end - tile.col);
   return tile;

@@ -34,7 +34,8 @@ struct Tile {
   std::int64_t index = 0;  // among the core's tiles
   std::int64_t strip = 0;  // turns of the outer loop before this tile
   bool first_inner = false, last_inner = false;
-  bool new_rows = false;  // of A: the core has not had them before
+  bool new_rows = false;                      // of A: the core has not had them before
+  std::int64_t row_place = 0, col_place = 0;  // among the core's tiles of its part and of its columns
   std::int64_t row = 0, rows = 0, col = 0, cols = 0;
 };
 
@@ -79,6 +80,13 @@ struct GemmGeometry {
 // A core's share of the tiles, in program order.
 class Walk {
  public:
+  struct Span {
+    std::int64_t begin = 0, end = 0;
+    std::int64_t size() const { return end - begin; }
+  };
+  // One core's share of `whole`: `pinned` rows or columns each, or whole tiles as equal as they go.
+  static Span share(Span whole, std::int64_t tile, std::int64_t core, std::int64_t cores, std::int64_t pinned);
+
   Walk(std::shared_ptr<const GemmGeometry> geometry, std::int64_t core);
 
   const GemmGeometry& geometry() const { return *geometry_; }
@@ -86,17 +94,12 @@ class Walk {
   Tile tile(std::int64_t index) const;
 
  private:
-  struct Span {
-    std::int64_t begin = 0, end = 0;
-  };
   // A part of M that all cores finish before the next one: this core's share of it.
   struct Part {
     Span rows;
     std::int64_t first_tile = 0, first_strip = 0;
     std::int64_t inner = 0;  // turns of the inner loop
   };
-  static Span share(Span whole, std::int64_t tile, std::int64_t core, std::int64_t cores, std::int64_t pinned);
-
   std::shared_ptr<const GemmGeometry> geometry_;
   Span columns_;
   std::int64_t tiles_ = 0, strips_ = 0;

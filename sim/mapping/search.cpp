@@ -5,8 +5,8 @@
 #include <limits>
 #include <numeric>
 
-#include "sim/mapping/fused_activation.h"
-#include "sim/mapping/tiling.h"
+#include "sim/mapping/core_model.h"
+#include "sim/mapping/estimate.h"
 
 namespace oscsim {
 namespace {
@@ -94,6 +94,14 @@ std::vector<std::int64_t> tile_sizes(std::int64_t extent, std::int64_t granule,
 // What a tile must pass, in the order of the checks.
 enum class Hurdle : std::uint8_t { operands, accumulators, loads, cores };
 
+struct Candidate {
+  double estimate;
+  Tiling tiling;
+};
+
+// So many of the best by estimate are judged by the core model.
+constexpr std::size_t kModelled = 48;
+
 class Search {
  public:
   Search(const GemmPlan& plan, const MachineParams& machine, const MappingParams& pinned)
@@ -108,10 +116,12 @@ class Search {
     const auto sizes_n = tile_sizes(plan_.n, granule.n, pinned_.n);
     for (const std::int64_t m : tile_sizes(plan_.m, granule.m, pinned_.m))
       for (const std::int64_t n : sizes_n) try_tile(m, n);
-    if (best_.m == 0)
+    if (candidates_.empty())
       input_error("no tile of a {} x {} x {} GEMM fits the machine{}: {}", plan_.m, plan_.n, plan_.passes.front().k,
                   pins(), problem_);
-    return best_;
+    return machine_.overlap == units::Overlap::perfect
+               ? std::ranges::min_element(candidates_, {}, &Candidate::estimate)->tiling
+               : best();
   }
 
  private:
@@ -222,6 +232,7 @@ class Search {
     const std::int64_t tiles_n = tiles_of(plan_.n, tiling.core_n > 0 ? tiling.core_n : tiling.n);
     const std::optional<std::int64_t> pinned_m = tiling.core_m > 0 ? tiles_m : pinned_.cores_m;
     const std::optional<std::int64_t> pinned_n = tiling.core_n > 0 ? tiles_n : pinned_.cores_n;
+    std::optional<TileCost> cost;
     for (std::int64_t cores_m = 1; cores_m <= std::min(tiles_m, machine_.cores); ++cores_m) {
       if (pinned_m && *pinned_m != cores_m) continue;
       // Every split of equal height: the widest that leaves no core without a tile.
@@ -233,15 +244,29 @@ class Search {
       }
       tiling.cores_m = cores_m;
       tiling.cores_n = cores_n;
-      const double estimate = estimate_cycles(plan_, machine_, tiling);
-      if (best_.m == 0 || estimate < best_estimate_) {
-        best_ = tiling;
-        best_estimate_ = estimate;
-      }
+      if (!cost || machine_.core.load.shared_row > Bytes(0)) cost = tile_cost(plan_, machine_, tiling);
+      const double estimate = estimate_cycles(plan_, machine_, tiling, *cost);
+      candidates_.push_back({estimate, tiling});
     }
     if (pinned_m && *pinned_m > std::min(tiles_m, machine_.cores))
       reject(Hurdle::cores, "mapping.cores_m of {} for {} tiles along m on {} cores", *pinned_m, tiles_m,
              machine_.cores);
+  }
+
+  Tiling best() {
+    const std::size_t n = std::min(kModelled, candidates_.size());
+    std::vector<std::pair<double, std::size_t>> order;
+    for (std::size_t i = 0; i < candidates_.size(); ++i) order.emplace_back(candidates_[i].estimate, i);
+    std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(n));
+    double least = std::numeric_limits<double>::infinity();
+    std::size_t found = order.front().second;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double cycles = core_model_cycles(plan_, machine_, candidates_[order[i].second].tiling, least);
+      if (cycles >= least) continue;
+      least = cycles;
+      found = order[i].second;
+    }
+    return candidates_[found].tiling;
   }
 
   // Which accumulator buffer does not hold the tile.
@@ -288,8 +313,7 @@ class Search {
   const MachineParams& machine_;
   const MappingParams& pinned_;
   bool fuses_ = false;
-  Tiling best_;
-  double best_estimate_ = 0;
+  std::vector<Candidate> candidates_;
   Hurdle hurdle_ = Hurdle::operands;
   std::string problem_;                                        // why no tile fits
   double least_l1_ = std::numeric_limits<double>::infinity();  // bytes of L1 that a refused tile asked for

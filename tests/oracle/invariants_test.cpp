@@ -227,12 +227,11 @@ TEST(MoreCores, UpToTheMachinesOwnAreNeverSlowerByMoreThanTwoPercent) {
             << name << ", " << scheme << ", " << to_string(shape);
 }
 
-// Four times the cores that its memory was made for: the estimate does not see how bursts of many cores queue behind
-// one another, so that the search may choose tiles that are too small.
-TEST(MoreCores, ThanTheMemoryFeedsCostAtMostHalf) {
+// Four times the cores that its memory was made for.
+TEST(MoreCores, ThanTheMemoryFeedsCostAtMostASixth) {
   for (const std::string scheme : {"w8a8", "osc"})
     for (const Shape& shape : kSearchedShapes)
-      EXPECT_LE(worst_slowdown(machines().at("edge_npu"), 8, scheme, shape), 3.0 / 2)
+      EXPECT_LE(worst_slowdown(machines().at("edge_npu"), 8, scheme, shape), 7.0 / 6)
           << scheme << ", " << to_string(shape);
 }
 
