@@ -266,6 +266,46 @@ TEST(CoreModel, IsCloseToTheSimulation) {
       }
 }
 
+// The fewest simulated cycles of `plan` with any of four heights, four widths and three loop orders; the rest is
+// searched.
+double best_of_pinned(const units::MachineParams& machine, const GemmPlan& plan) {
+  double best = kNoLimit;
+  for (const std::int64_t m : {32, 64, 128, 256})
+    for (const std::int64_t n : {32, 64, 128, 256})
+      for (const LoopOrder order : {LoopOrder::m_outer, LoopOrder::a_resident, LoopOrder::b_resident}) {
+        MappingParams pinned = pins(m, n);
+        pinned.order = order;
+        try {
+          const Tiling tiling = search_tiling(plan, machine, pinned);
+          best = std::min(best, static_cast<double>(simulate_gemm(machine, plan, tiling).total.count()));
+        } catch (const InputError&) {  // does not fit
+        }
+      }
+  return best;
+}
+
+// Many cores on a slow memory, columns that do not divide among the cores, few tiles for many cores, long drains.
+TEST(Search, IsWithinATenthOfTheBestOfManyPinnedTiles) {
+  struct Case {
+    std::string machine;
+    std::int64_t cores;
+    std::string scheme;
+    Shape shape;
+  };
+  for (const Case& one :
+       {Case{"edge_npu", 8, "osc", {512, 1024, 1024}}, Case{"edge_npu", 8, "w8a8", {300, 500, 700}},
+        Case{"ascend_950pr", 32, "w8a8", {128, 12288, 4096}}, Case{"ascend_950pr", 32, "w8a8", {192, 12288, 4096}},
+        Case{"ascend_950pr", 32, "bf16", {300, 500, 700}}, Case{"b200_like", 148, "w8a8", {300, 500, 700}},
+        Case{"systolic_128", 4, "osc", {300, 500, 700}}}) {
+    units::MachineParams machine = machines().at(one.machine);
+    machine.cores = one.cores;
+    const GemmPlan plan = plan_of(schemes().at(one.scheme), one.shape);
+    const auto searched = static_cast<double>(simulate_gemm(machine, plan).total.count());
+    EXPECT_LE(searched / best_of_pinned(machine, plan), 1.1)
+        << one.machine << ", " << one.scheme << ", " << to_string(one.shape);
+  }
+}
+
 // 10^18 multiply-accumulates: a program that were not lazy could not be made.
 TEST(Program, GivesTheFirstCommandsOfAHugeGemmAtOnce) {
   const units::MachineParams& machine = machines().at("ascend_950pr");
