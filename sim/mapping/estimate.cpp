@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The analytic estimate: the slowest resource of the busiest core, or the shared memory, or the round trip of a load
-// through its two slots, plus the fill of the pipeline by the first tile and the drain of the last.
+// through its two slots, with what must come before its first work and after its last, plus the drain of the last tile.
 #include "sim/mapping/estimate.h"
 
 #include <algorithm>
@@ -160,10 +160,16 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
   const double streamed = (a_stays ? 0 : cost.load_a) + (b_stays ? 0 : cost.load_b);
   const double round_trips = tiles * (streamed + cost.feed + static_cast<double>(cost.stages) * awaited) /
                              static_cast<double>(tiling.l1_slots);
-  const double steady = std::max(throughput, round_trips);
+  // What comes before a resource's first work and after its last: the first load, the last load's steps.
   const double latency = cycles_of(machine.l2.latency) + cycles_of(machine.hbm.latency);
-  const double fill = cost.first_load + latency + cost.first_feed;
-  return steady + fill + (tiling.drain_follows ? drain - std::min(drain, cost.first_step) : drain);
+  const double lead = cost.first_load + latency;
+  const double tail =
+      cost.first_feed + std::max({cost.feed, cost.tensor, cost.branch}) / static_cast<double>(cost.stages);
+  const double moved = std::max({load, l2, hbm, vector}) + latency + tail;
+  const double multiplied =
+      lead + std::max({cost.first_feed + matrix, tiles * cost.feed + cost.first_step, tiles * drain});
+  return std::max({moved, multiplied, round_trips}) +
+         (tiling.drain_follows ? drain - std::min(drain, cost.first_step) : drain);
 }
 
 }  // namespace oscsim
