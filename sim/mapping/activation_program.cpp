@@ -105,17 +105,22 @@ double pipelined_cycles(const Geometry& g, const MachineParams& machine, std::in
   return std::max(memory, std::max(load, read) + latency + pass + drain + (own - 1) * pace);
 }
 
-// Of a core's share of the rows in equal parts, as large as `most`: the part that is done soonest; the largest of
-// equals.
+// What a split must save by the closed form; below that it tells nothing [assumed]: cores drift apart, writes delay
+// reads.
+constexpr double kSplitGain = 0.05;
+
+// Of a core's share of the rows in equal parts, none larger than `most`: the part that is done soonest; the largest
+// when others save next to nothing.
 std::int64_t best_tile_rows(const Geometry& g, const MachineParams& machine, std::int64_t most) {
   const std::int64_t share = tiles_of(g.rows, machine.cores);
-  std::int64_t best = 0;
-  double least = 0;
-  for (std::int64_t parts = tiles_of(share, most), last = 0; parts <= share; ++parts) {
+  const std::int64_t fewest = tiles_of(share, most);
+  std::int64_t best = tiles_of(share, fewest);
+  double least = pipelined_cycles(g, machine, best) * (1 - kSplitGain);
+  for (std::int64_t parts = fewest + 1, last = best; parts <= share; ++parts) {
     const std::int64_t rows = tiles_of(share, parts);
     if (rows == std::exchange(last, rows)) continue;
     const double cycles = pipelined_cycles(g, machine, rows);
-    if (best > 0 && cycles >= least) continue;
+    if (cycles >= least) continue;
     best = rows;
     least = cycles;
   }
