@@ -61,9 +61,9 @@ RingSlots ring_slots(const GemmPlan& plan, const units::MachineParams& machine, 
 // Loads into L1 that one strip (a tile's rows, all of k, every pass) takes.
 std::int64_t stages_per_tile(const GemmPlan& plan, const Tiling& tiling);
 
-// The tiling with the fewest cycles by core_model.h within the buffers' capacities, of those that estimate.h puts first;
-// the first one found among equals, so the result is a pure function of its arguments. InputError when a pinned value
-// does not fit, with the buffer that is too small.
+// The tiling with the fewest cycles by core_model.h within the buffers' capacities, of those that estimate.h puts
+// first; the first one found among equals, so the result is a pure function of its arguments. InputError when a pinned
+// value does not fit, with the buffer that is too small.
 Tiling search_tiling(const GemmPlan& plan, const units::MachineParams& machine, const MappingParams& pinned);
 
 }  // namespace oscsim

@@ -182,8 +182,8 @@ std::pair<double, std::string> worst_improvement(const Case& one, const Tiling& 
   return worst;
 }
 
-// One output tile on one core: loads, feeds and steps in a fixed order, a drain behind them. Ports of L1 are apart: on a
-// shared one, a load that comes earlier may stand in the way of another feed.
+// One output tile on one core: loads, feeds and steps in a fixed order, a drain behind them. Ports of L1 are apart: on
+// a shared one, a load that comes earlier may stand in the way of another feed.
 TEST(BetterMachine, NeverSlowsOneTile) {
   for (Case& one : cases(8)) {
     one.machine.cores = 1;
