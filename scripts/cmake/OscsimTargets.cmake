@@ -38,7 +38,7 @@ target_include_directories(oscsim_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_link_libraries(oscsim_flags INTERFACE fmt::fmt)
 if(OSCSIM_SANITIZE)
   # Instrumented code makes GCC see uninitialised reads in std::regex (its manual warns of that).
-  target_compile_options(oscsim_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -O1 -fsanitize=address,undefined -fno-omit-frame-pointer
+  target_compile_options(oscsim_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -fsanitize=address,undefined -fno-omit-frame-pointer
                                                 -fno-sanitize-recover=undefined)
   target_link_options(oscsim_flags INTERFACE -fsanitize=address,undefined)
 endif()

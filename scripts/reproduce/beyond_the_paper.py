@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What arXiv 2604.12782 leaves out: speed-up of OSC over W8A8 for the linear layers of Qwen3-8B and Qwen3-30B-A3B as each
-real cost is switched on in turn, M = 1 to 8192, and where the bottleneck moves. Markdown tables on standard output.
+real cost is switched on in turn, M = 1 to 8192, then with the branch, the gather and the cast in other places; and where
+the bottleneck moves. Markdown tables on standard output.
 
-    scripts/reproduce/beyond_the_paper.py [--machine ascend_950pr] [--models Qwen3-8B,Qwen3-30B-A3B]
+    scripts/reproduce/beyond_the_paper.sh [--machine ascend_950pr] [--models Qwen3-8B,Qwen3-30B-A3B]
                                         [--m 1,2,...,8192] [--jobs 2]
 
 One layer stands for all: they are equal. OSCSIM names another program than build/oscsim.
@@ -11,6 +12,7 @@ One layer stands for all: they are equal. OSCSIM names another program than buil
 import argparse
 import collections
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -70,20 +72,30 @@ OWN_BRANCH = {
     "core.branch.accumulator": "256KiB",
 }
 VARIANTS = (
-    ("shared branch, on_chip", {}),
     ("own branch", OWN_BRANCH),
-    ("on_load", {"core.gather.mode": "on_load"}),
+    ("gather on_load", {"core.gather.mode": "on_load"}),
     ("strided_dma", {"core.gather.mode": "strided_dma"}),
     ("shared ports", {"core.gather.ports": "shared"}),
-    ("fused", {"mapping.quantise": "fused"}),
+    ("fused cast", {"mapping.quantise": "fused"}),
     ("fused, OSC only", {"scheme.mapping.quantise": "fused"}),
 )
 
 Outcome = collections.namedtuple("Outcome", "speedup bound")
 
 
+def bound_of(found, settings):
+    """What bounds most of the scheme's time."""
+    time_of = collections.Counter()
+    for entry in found["gemms"] + found["shared"]:
+        if entry["scheme"]:
+            time_of[entry["scheme"]["bound"]] += entry["scheme"]["time_us"] * entry["repeat"]
+    bound = time_of.most_common(1)[0][0].removeprefix("wait_")
+    # Where no pipe waits, the matrix unit is idle only for what memory takes beyond its work.
+    return "memory" if bound == "idle" and settings.get("overlap") == "perfect" else bound
+
+
 def simulate(machine, trace, settings):
-    """Speed-up of the layer, and what bounds most of the scheme's time."""
+    """Speed-up of the layer, and its bound."""
     with tempfile.TemporaryDirectory() as folder:
         result = f"{folder}/result.json"
         command = [OSCSIM, "run", "--machine", machine, "--trace", trace, "--layers", "0", "--timing-only"]
@@ -92,11 +104,7 @@ def simulate(machine, trace, settings):
             command += ["--set", f"{path}={value}"]
         subprocess.run(command + ["--json", result], check=True, stdout=subprocess.DEVNULL)
         found = json.loads(pathlib.Path(result).read_text())
-    time_of = collections.Counter()
-    for entry in found["gemms"] + found["shared"]:
-        if entry["scheme"]:
-            time_of[entry["scheme"]["bound"]] += entry["scheme"]["time_us"] * entry["repeat"]
-    return Outcome(found["total"]["speedup"], time_of.most_common(1)[0][0])
+    return Outcome(found["total"]["speedup"], bound_of(found, settings))
 
 
 def make_trace(model, m, folder):
@@ -107,13 +115,12 @@ def make_trace(model, m, folder):
 
 
 def cases():
-    """(table, column, settings) of every run for one trace."""
+    """(column, settings) of every run for one trace. The last of the costs is the machine as it is."""
     settings = dict(IDEAL)
     for column, restored in STEPS:
         settings = {name: value for name, value in settings.items() if name not in restored}
-        yield "costs", column, settings
-    for column, changed in VARIANTS:
-        yield "variants", column, changed
+        yield column, settings
+    yield from VARIANTS
 
 
 class Progress:
@@ -129,18 +136,30 @@ class Progress:
             print(f"\r{self.done} of {self.total} runs", end=end, file=sys.stderr, flush=True)
 
 
-def print_table(model, table, columns, rows):
-    print(f"\n**{model}**, {table}\n")
-    print("| M | " + " | ".join(columns) + " |")
-    print("|" + " --- |" * (1 + len(columns)))
-    for m, outcomes in rows:
-        print(f"| {m} | " + " | ".join(f"{outcome.speedup:.3f} {outcome.bound}" for outcome in outcomes) + " |")
+def print_row(cells):
+    print("| " + " | ".join(str(cell) for cell in cells) + " |")
 
 
-TITLES = {
-    "costs": "speed-up of OSC over W8A8 and what bounds most of OSC's time, each cost on top of those to its left",
-    "variants": "all costs; the branch's unit, the gather and the cast in other places (a fused cast for both, then for OSC)",
-}
+def print_speedups(models, sizes, columns, outcomes):
+    print_row(["model", "M", *columns])
+    print("|" + " --- |" * (2 + len(columns)))
+    for model in models:
+        for m in sizes:
+            cells = [outcomes[model, m, column] for column in columns]
+            print_row([model, m, *(f"{cell.speedup:.3f} {cell.bound}" for cell in cells)])
+
+
+def stretches(sizes, bounds):
+    """What bounds from which size to which: `memory 1-128, tensor 256-8192`."""
+    runs = [list(run) for _, run in itertools.groupby(zip(sizes, bounds), key=lambda pair: pair[1])]
+    return ", ".join(f"{run[0][1]} {run[0][0]}" + (f"-{run[-1][0]}" if len(run) > 1 else "") for run in runs)
+
+
+def print_bottlenecks(models, sizes, columns, outcomes):
+    print_row(["bound of OSC's time at M =", *models])
+    print("|" + " --- |" * (1 + len(models)))
+    for column in columns:
+        print_row([column, *(stretches(sizes, [outcomes[model, m, column].bound for m in sizes]) for model in models)])
 
 
 def main():
@@ -156,18 +175,16 @@ def main():
     progress, outcomes = Progress(len(plan)), {}
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         traces = {(model, m): make_trace(model, m, folder) for model in models for m in sizes}
-        runs = {pool.submit(simulate, arguments.machine, traces[model, m], settings): (model, m, table, column)
-                for model, m, table, column, settings in plan}
+        runs = {pool.submit(simulate, arguments.machine, traces[model, m], settings): (model, m, column)
+                for model, m, column, settings in plan}
         for run in concurrent.futures.as_completed(runs):
             outcomes[runs[run]] = run.result()
             progress.step()
 
-    print(f"Machine {arguments.machine}, groups of 32, one layer. Bound `idle`: where no pipe waits, the time that memory takes")
-    print("beyond the matrix unit's work; where pipes wait, cores without a tile.")
-    for model in models:
-        for table, columns in (("costs", [name for name, _ in STEPS]), ("variants", [name for name, _ in VARIANTS])):
-            rows = [(m, [outcomes[model, m, table, column] for column in columns]) for m in sizes]
-            print_table(model, TITLES[table], columns, rows)
+    columns = [column for column, _ in cases()]
+    print_speedups(models, sizes, columns, outcomes)
+    print()
+    print_bottlenecks(models, sizes, columns, outcomes)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ NOT_RUN = {
     "scripts/run.sh",
     "scripts/test.sh",
     "scripts/reproduce/accuracy_ladder.py",
-    "scripts/reproduce/beyond_the_paper.py",
+    "scripts/reproduce/beyond_the_paper.sh",
 }
 
 # Stands for a name of the reader's choice.
