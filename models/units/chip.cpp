@@ -71,8 +71,13 @@ class Chip : public sc_core::sc_module {
   }
 
   SimulationResult result() {
+    bool finished = true;
     for (auto& core : cores_)
-      for (const Pipe* pipe : core->pipes()) pipe->rethrow_failure();
+      for (const Pipe* pipe : core->pipes()) {
+        pipe->rethrow_failure();
+        finished = finished && pipe->finished();
+      }
+    if (!finished) ensure(false, "no progress at cycle {}:\n{}", clock_.now().cycle(), states());
     SimulationResult result;
     result.traffic = {hbm_.read(), hbm_.written(), l2_.read(), l2_.written()};
     Instant end;
@@ -80,7 +85,6 @@ class Chip : public sc_core::sc_module {
       auto& times = result.cores.emplace_back();
       for (std::size_t i = 0; i < kPipes; ++i) {
         const Pipe& pipe = *core->pipes()[i];
-        ensure(pipe.finished(), "no progress at cycle {}:\n{}", clock_.now().cycle(), states());
         times[i] = pipe.time();
         end = std::max(end, pipe.time().end);
         result.commands += pipe.time().commands;

@@ -3,6 +3,8 @@
 // and a slot's space are tokens that commands take and give.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
 #include <boost/container/static_vector.hpp>
 #include <cstdint>
@@ -209,4 +211,12 @@ struct oscsim::EnumNames<oscsim::units::TensorId> {
                                                                     {"b_scales", Tensor::b_scales},
                                                                     {"values", Tensor::values},
                                                                     {"scores", Tensor::scores}};
+};
+
+// A message names a region by its text(), which is made only when the message is.
+template <>
+struct fmt::formatter<oscsim::units::Region> : fmt::formatter<std::string> {
+  auto format(const oscsim::units::Region& region, fmt::format_context& context) const {
+    return fmt::formatter<std::string>::format(region.text(), context);
+  }
 };

@@ -12,7 +12,7 @@ template <class Socket, class Work>
 Instant transport(Socket& socket, const ClockDomain& clock, tlm::tlm_command command, const Work& work, Cycles setup) {
   const Region& region = work.region;
   const Bytes bytes = work.bytes;
-  ensure(bytes.count() < (std::int64_t{1} << 32), "{} of {} bytes in one transaction", region.text(), bytes.count());
+  ensure(bytes.count() < (std::int64_t{1} << 32), "{} of {} bytes in one transaction", region, bytes.count());
   tlm::tlm_generic_payload payload;
   payload.set_command(command);
   payload.set_address(work.address);
@@ -27,7 +27,8 @@ Instant transport(Socket& socket, const ClockDomain& clock, tlm::tlm_command com
   sc_core::sc_time delay = clock.span(setup);
   socket->b_transport(payload, delay);
   payload.clear_extension(&tile);
-  ensure(payload.is_response_ok(), "{}: memory answered {}", region.text(), payload.get_response_string());
+  ensure(payload.is_response_ok(), "{}: memory answered status {}", region,
+         static_cast<int>(payload.get_response_status()));
   return clock.now() + clock.cycles_covering(delay);
 }
 
