@@ -6,13 +6,13 @@
     scripts/python_environment.sh --capture scripts/capture.py MODEL --prompts prompts.txt -o capture
     build/oscsim run --trace capture/calibration.yaml --tensors capture/calibration.safetensors --tensors MODEL
 
-MODEL is a folder with config.json and safetensors, or a name such as Qwen/Qwen3-8B. One layer's weights are in memory at a
-time, and the hidden states of all prompts. Into the folder of -o go, for each of calibration and evaluation,
+MODEL is a folder with config.json and safetensors, or a name such as Qwen/Qwen3-8B. One layer's weights are in memory
+at a time, and the hidden states of all prompts. Into the folder of -o go, for each of calibration and evaluation,
 
-    SPLIT.safetensors             inputs of the linear layers, named as sim/workload/README.md says, in the model's own type
+    SPLIT.safetensors             inputs of the linear layers in the model's own type (sim/workload/README.md: names)
     SPLIT.yaml                    their GEMMs
-    SPLIT_statistics.safetensors  with --statistics-only, instead of both: scripts/capturing/statistics.py says what
-    weights.safetensors           with --weights: the linear layers' weights of --layers, where the checkpoint does not stay
+    SPLIT_statistics.safetensors  with --statistics-only, instead of both (scripts/capturing/statistics.py: what)
+    weights.safetensors           with --weights: the linear layers' weights, to be used without the checkpoint
 
 Exit status 2 when something is wrong with the input. Files appear whole or not at all.
 """
@@ -44,7 +44,7 @@ try:
     from capturing.trace import TraceWriter
 except ImportError as error:
     print(
-        f"capture.py: {error}\n  scripts/python_environment.sh --capture runs it with what it needs (about 3 GB from PyPI)",
+        f"capture.py: {error}\n  scripts/python_environment.sh --capture runs it with what it needs (3 GB of PyPI)",
         file=sys.stderr,
     )
     sys.exit(2)
@@ -66,13 +66,15 @@ def parsed_arguments():
     parser.add_argument("--max-tokens", type=int, metavar="N", help="cut each prompt to its first N tokens")
     parser.add_argument(
         "--calibration-share", type=float, default=0.75, metavar="S",
-        help="share of the prompts for calibration, the rest for evaluation (default 0.75; 1: no evaluation)",
+        help="share of the prompts for calibration, the rest for evaluation (default 0.75; 1: none)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
     parser.add_argument("--weights", action="store_true", help="copy the captured layers' weights too")
-    parser.add_argument("--statistics-only", action="store_true", help="block maxima and density counts, no activations")
-    parser.add_argument("--group", default="16,32,64", metavar="G,...", help="group sizes of statistics (default 16,32,64)")
-    parser.add_argument("--alpha", type=float, default=5.0, help="outlier threshold of statistics, in means of abs (default 5)")
+    parser.add_argument("--statistics-only", action="store_true", help="block maxima and outlier counts alone")
+    parser.add_argument("--group", default="16,32,64", metavar="G,...", help="of statistics (default 16,32,64)")
+    parser.add_argument(
+        "--alpha", type=float, default=5.0, help="an outlier exceeds this many means of abs (default 5)"
+    )
     parser.add_argument("--device", default="cpu", help="torch device that computes (default cpu)")
     return parser.parse_args()
 
@@ -118,15 +120,23 @@ def read_prompts(arguments, checkpoint, vocabulary):
         prompts = prompt_files.token_ids(path, vocabulary)
     if not prompts:
         raise InputError(f"{path}: no prompt in it")
-    return prompt_files.split([prompt[: arguments.max_tokens] for prompt in prompts], arguments.calibration_share, arguments.seed)
+    prompts = [prompt[: arguments.max_tokens] for prompt in prompts]
+    return prompt_files.split(prompts, arguments.calibration_share, arguments.seed)
+
+
+def git_hash():
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
+    except OSError:
+        return "unknown"
 
 
 def provenance(arguments, checkpoint, tokens, split):
     source = arguments.prompts or arguments.tokens
-    git = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
     return {
         "written_by": "oscsim scripts/capture.py",
-        "git": git.stdout.strip() or "unknown",
+        "git": git_hash(),
         "command": shlex.join(sys.argv[1:]),
         "model": arguments.model,
         **checkpoint.provenance(),
@@ -140,26 +150,25 @@ def provenance(arguments, checkpoint, tokens, split):
     }
 
 
+def embedded(checkpoint, config, ids):
+    return checkpoint.rows(EMBEDDING, ids, [config.vocab_size, config.hidden_size])
+
+
 class Capture:
     """Runs all prompts through one layer after the other."""
 
     def __init__(self, checkpoint, models, prompts):
-        self.checkpoint = checkpoint
         self.models = models
         self.prompts = prompts
-        self.hidden = [self._embedded(ids) for _, ids in prompts]  # of each prompt, [tokens, hidden]
-
-    def _embedded(self, ids):
-        distinct = sorted(set(ids))
-        places = {index: place for place, index in enumerate(distinct)}
-        return self.checkpoint.rows(EMBEDDING, distinct)[[places[index] for index in ids]]
+        # Of each prompt [tokens, hidden].
+        self.hidden = [embedded(checkpoint, models.config, ids) for _, ids in prompts]
 
     def run(self, layers, sinks, traces):
         """sinks and traces by split."""
         with tqdm(total=(layers[-1] + 1) * len(self.prompts), unit="prompt", disable=None) as progress:
             for layer in range(layers[-1] + 1):
                 progress.set_description(f"layer {layer}")
-                model = self.models.load(layer)
+                model = self.models.load(layer, self.hidden[0].dtype)
                 if layer in layers:
                     self._record_layer(layer, model, sinks, traces, progress)
                 else:
@@ -220,7 +229,7 @@ def file_names(arguments, splits):
 def capture(arguments):
     check(arguments)
     checkpoint = Checkpoint(model_folder(arguments.model))
-    models = LayerModels(checkpoint, checkpoint.dtype(EMBEDDING), arguments.device)
+    models = LayerModels(checkpoint, arguments.device)
     layers = chosen_layers(arguments.layers, models.layers)
     prompts = read_prompts(arguments, checkpoint, models.config.vocab_size)
     tokens = collections.Counter()
@@ -241,8 +250,7 @@ def capture(arguments):
             else:
                 sink = ActivationFile(part, metadata, count, len(layers), experts)
             sinks[split] = files.enter_context(sink)
-            name = checkpoint.folder.resolve().name if checkpoint.folder == pathlib.Path(arguments.model) else arguments.model
-            traces[split] = TraceWriter(models.config, name, str(checkpoint.config_path), count)
+            traces[split] = TraceWriter(models.config, arguments.model, count)
         Capture(checkpoint, models, prompts).run(layers, sinks, traces)
         for split, sink in sinks.items():
             sink.finish()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a split's prompts give, layer by layer, as a file of activations. sim/workload/README.md has the names of tensors."""
+"""A split's activations, layer by layer, in a file. sim/workload/README.md has the names of tensors."""
 import tempfile
 
 import torch
@@ -8,8 +8,8 @@ from .tensor_file import TensorFile, bytes_of
 
 
 class ActivationFile:
-    """Rows of the layer's own activations go to their place at once; those of experts, whose number only the end of a layer
-    tells, through a spool file, so that memory holds one prompt's."""
+    """Rows of the layer's own activations go to their place at once; those of experts, whose number only the end of a
+    layer tells, through a spool file: memory holds one prompt's."""
 
     def __init__(self, path, metadata, tokens, layers, experts):
         self.file = TensorFile(path, metadata, layers * (4 + 2 * experts))

@@ -24,7 +24,8 @@ def model_folder(name):
     siblings = [str(each) for each in folder.parent.glob("*/")] if folder.parent.is_dir() else []
     nearest = did_you_mean(name, siblings)
     if nearest or not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith("."):
-        raise InputError(f"{name}: no such folder{nearest}\n  allowed: a folder with config.json, or a name such as Qwen/Qwen3-8B")
+        allowed = "a folder with config.json, or a name such as Qwen/Qwen3-8B"
+        raise InputError(f"{name}: no such folder{nearest}\n  allowed: {allowed}")
     from huggingface_hub import snapshot_download
 
     try:
@@ -53,7 +54,8 @@ class Checkpoint:
         self.config = read_json(self.config_path)
         kind = self.config.get("model_type")
         if kind not in MODEL_TYPES:
-            raise InputError(f"{self.config_path}: model_type is '{kind}'; allowed: {', '.join(MODEL_TYPES)}{did_you_mean(kind, MODEL_TYPES)}")
+            nearest = did_you_mean(kind, MODEL_TYPES)
+            raise InputError(f"{self.config_path}: model_type is '{kind}'; allowed: {', '.join(MODEL_TYPES)}{nearest}")
         self.list_path, self.places = self._list()
         self.open_shard = (None, None)
 
@@ -91,26 +93,29 @@ class Checkpoint:
 
     def tensor(self, name, shape):
         path, file = self._file_of(name)
-        value = file.get_tensor(name)
-        if list(value.shape) != list(shape):
-            raise InputError(f"{path}: tensor '{name}' has shape {list(value.shape)}, expected {list(shape)}")
-        if value.dtype not in DTYPES:
-            raise InputError(f"{path}: tensor '{name}' is {value.dtype}; allowed: {', '.join(DTYPES.values())}")
-        return value
+        self._check(path, name, self.shape(name), shape)
+        return self._typed(path, name, file.get_tensor(name))
+
+    def rows(self, name, indices, shape):
+        """Some rows of a matrix; the others are not read."""
+        path, file = self._file_of(name)
+        self._check(path, name, self.shape(name), shape)
+        part = file.get_slice(name)
+        return self._typed(path, name, torch.cat([part[index : index + 1] for index in indices]))
 
     def shape(self, name):
         return list(self._file_of(name)[1].get_slice(name).get_shape())
 
-    def dtype(self, name):
-        return self.rows(name, [0]).dtype
+    @staticmethod
+    def _check(path, name, found, expected):
+        if found != list(expected):
+            raise InputError(f"{path}: tensor '{name}' has shape {found}, expected {list(expected)}")
 
-    def rows(self, name, indices):
-        """Some rows of a matrix; the others are not read."""
-        path, file = self._file_of(name)
-        part = file.get_slice(name)
-        values = torch.cat([part[index : index + 1] for index in indices])
+    @staticmethod
+    def _typed(path, name, values):
         if values.dtype not in DTYPES:
-            raise InputError(f"{path}: tensor '{name}' is {values.dtype}; allowed: {', '.join(DTYPES.values())}")
+            found = str(values.dtype).removeprefix("torch.")
+            raise InputError(f"{path}: tensor '{name}' is {found}; allowed: {', '.join(DTYPES.values())}")
         return values
 
     def provenance(self):

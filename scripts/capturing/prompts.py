@@ -38,7 +38,8 @@ def tokenised(path, folder, vocabulary):
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder))
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no tokenizer: {str(error).splitlines()[0]}\n  --tokens FILE takes token ids instead") from None
+        first = str(error).splitlines()[0]
+        raise InputError(f"{folder}: no tokenizer: {first}\n  --tokens FILE takes token ids instead") from None
     prompts = [list(tokenizer(line).input_ids) for _, line in lines_of(path)]
     if any(index >= vocabulary for prompt in prompts for index in prompt):
         raise InputError(f"{folder}: the tokenizer gives ids beyond the model's vocabulary of {vocabulary}")

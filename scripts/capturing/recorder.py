@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watches one layer run and keeps the inputs of its linear layers, whatever modules call them: every product with a weight is
-torch.nn.functional.linear, and the weight says which one it is."""
+"""Watches a layer run and keeps the inputs of its linear layers, whatever modules call them: every product with a
+weight is torch.nn.functional.linear, and the weight says which one it is."""
 import re
 
 import torch
@@ -18,7 +18,7 @@ EXPERT_POSITIONS = {"gate_proj": "ffn_in", "gate_up_proj": "ffn_in", "down_proj"
 
 
 def activation_of(weight):
-    """"mlp.experts.3.down_in" for "mlp.experts.3.down_proj"; None for a linear layer that shares its input."""
+    """ "mlp.experts.3.down_in" for "mlp.experts.3.down_proj"; None for a linear layer that shares its input."""
     expert = re.fullmatch(r"(mlp\.experts\.\d+)\.(\w+)", weight)
     if not expert:
         return POSITIONS.get(weight)
@@ -54,7 +54,7 @@ class Recorder(TorchFunctionMode):
             self.inputs[name] = values.detach().reshape(-1, values.shape[-1]).cpu()
 
     def check(self, has_experts):
-        """A defect, not a user's mistake: that the layer ran through linear layers as assumed and experts got their tokens."""
+        """That the layer ran as assumed and experts got their tokens; else it is a defect, not the user's mistake."""
         expected = {"attn_in", "o_in", "ffn_in"} | (set() if has_experts else {"down_in"})
         missing = expected - self.inputs.keys()
         if missing:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics of activations instead of the activations, for whole models: what the channel table of OSC (arXiv 2604.12782,
-offline stage) and its densities follow from. For an activation X [tokens, k] and each group size g:
+"""Statistics of activations instead of the activations, for whole models: what the channel table of OSC
+(arXiv 2604.12782, offline stage) and its densities follow from. Of an activation X [tokens, k], for each group size g:
 
-    X.outliers.gG        I64 [k]               tokens whose maximum in the group exceeds alpha x mean(abs(X)) and sits in this channel
+    X.outliers.gG        I64 [k]               tokens whose maximum in the group sits in this channel and exceeds
+                                               alpha x mean(abs(X))
     X.block_max_mean.gG  F32 [ceil(k / g)]     mean over the tokens of the group's maximum of abs(X)
     X.channel_max        F32 [k]               maximum over the tokens of abs(X)
     X.mean_abs           F64 [1]
@@ -16,8 +17,8 @@ from .tensor_file import TensorFile
 
 
 class ActivationStatistics:
-    """Of one activation. Holds the maximum and its place of each token and group, not the values: the threshold is known at
-    the end."""
+    """Of one activation. Holds the maximum and its place of each token and group, not the values: the threshold is
+    known at the end."""
 
     def __init__(self, width, groups):
         self.width = width

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A safetensors file written in one pass, tensor after tensor, whose sizes need not be known before; it appears whole or not at
-all. Room for the header is set aside in front and filled with blanks, as the format allows."""
+"""A safetensors file written in one pass, tensor after tensor; their sizes need not be known before. Room for the
+header is set aside in front and filled with blanks, as the format allows. Files appear whole or not at all."""
 import contextlib
 import json
 import os

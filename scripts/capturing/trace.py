@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trace of captured activations: their GEMMs with their actual rows, each expert's own among them (traces/README.md)."""
+"""The trace of captured activations: their GEMMs with the rows that they had, of each expert too (traces/README.md)."""
 import json
+import pathlib
 
 
 class TraceWriter:
-    def __init__(self, config, model, source, tokens):
+    def __init__(self, config, model, tokens):
         self.config = config
-        self.model = model
-        self.source = source
+        self.model = model  # a folder or a name
         self.tokens = tokens
         self.blocks = []  # [first layer, last layer, rows of each expert or None]
 
@@ -24,10 +24,10 @@ class TraceWriter:
             "# SPDX-License-Identifier: Apache-2.0",
             "# Written by scripts/capture.py. traces/README.md describes the format.",
             "schema: 1",
-            f"model: {json.dumps(self.model)}",
+            f"model: {json.dumps(pathlib.Path(self.model).name)}",
             "phase: prefill",
             f"tokens: {self.tokens}  # of all prompts together",
-            f"source: {json.dumps(self.source)}",
+            f"source: {json.dumps(self.model)}",
             "gemms:",
         ]
         for first, last, expert_rows in self.blocks:
@@ -62,8 +62,9 @@ class TraceWriter:
 
     def _gemm(self, name, position, n, k, activation=None):
         prefix = "model.layers.{layer}."
+        sizes = {"m": self.tokens, "n": n, "k": k}
         activation = f'"{prefix}{activation or position}"'
-        return {"name": f'"{prefix}{name}"', "position": position, "m": self.tokens, "n": n, "k": k, "input": activation}
+        return {"name": f'"{prefix}{name}"', "position": position, **sizes, "input": activation}
 
 
 def _entry_lines(entry, layers):

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/capture.py on small random Qwen3 and Qwen3-MoE checkpoints: with the classes of transformers where these are installed
-(scripts/python_environment.sh --capture), else on the module tree of the same names beside this file. The first line says which."""
+"""scripts/capture.py on small random Qwen3 and Qwen3-MoE checkpoints: with the classes of transformers under
+scripts/python_environment.sh --capture, else on the tree of modules of the same names in module_tree (in PYTHONPATH).
+The first line of the output says which."""
 
 import contextlib
 import io
 import json
+import math
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 from unittest import mock
@@ -30,10 +33,11 @@ CONFIGS = {
     # Layer 1 is dense among layers with experts.
     "moe": lambda: transformers.Qwen3MoeConfig(
         **SIZES, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=96, mlp_only_layers=[1], norm_topk_prob=True
-    ),
+    ),  # fmt: skip
 }
 PROMPTS = [[(7 * index + 13 * place) % 97 for place in range(length)] for index, length in enumerate((5, 11, 3, 8, 6))]
 LAYER = "model.layers.{}."
+FIRST_OF = {"q_proj": "attn_in", "o_proj": "o_in", "gate_proj": "ffn_in", "down_proj": "down_in"}
 
 
 def make_checkpoint(kind, folder):
@@ -43,6 +47,49 @@ def make_checkpoint(kind, folder):
         for name, parameter in model.named_parameters():
             parameter.copy_(torch.randn(parameter.shape) * 0.2 + ("norm" in name))
     model.save_pretrained(folder, max_shard_size="60KB")
+
+
+# Runs capture.py; its last line is the largest resident size in bytes.
+PEAK = """
+import resource, sys
+sys.path.insert(0, sys.argv.pop(1))
+import capture
+status = capture.main()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+sys.exit(status)
+"""
+
+
+def sparse_checkpoint(folder, layers):
+    """Zeros, a shard for each layer, as sparse files; its size in bytes."""
+    hidden, ffn, vocabulary = 1024, 4096, 97
+    os.mkdir(folder)
+    sizes = SIZES | dict(hidden_size=hidden, intermediate_size=ffn, num_hidden_layers=layers, head_dim=256)
+    values = {name: value for name, value in vars(CONFIGS["dense"]()).items() if isinstance(value, (str, int, float))}
+    pathlib.Path(folder, "config.json").write_text(json.dumps(values | sizes | {"model_type": "qwen3"}))
+    shapes = {
+        "self_attn.q_proj": [1024, hidden], "self_attn.k_proj": [512, hidden], "self_attn.v_proj": [512, hidden],
+        "self_attn.o_proj": [hidden, 1024], "mlp.gate_proj": [ffn, hidden], "mlp.up_proj": [ffn, hidden],
+        "mlp.down_proj": [hidden, ffn], "input_layernorm": [hidden], "post_attention_layernorm": [hidden],
+        "self_attn.q_norm": [256], "self_attn.k_norm": [256],
+    }  # fmt: skip
+    places, total = {}, 0
+    for shard in range(layers + 1):
+        tensors = {f"model.layers.{shard}.{name}.weight": shape for name, shape in shapes.items()}
+        if shard == layers:
+            tensors = {"model.embed_tokens.weight": [vocabulary, hidden]}
+        header, end = {}, 0
+        for name, shape in tensors.items():
+            begin, end = end, end + 2 * math.prod(shape)
+            header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}
+        text = json.dumps(header).encode()
+        with open(os.path.join(folder, f"model-{shard}.safetensors"), "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text)
+            file.truncate(8 + len(text) + end)
+        places |= dict.fromkeys(tensors, f"model-{shard}.safetensors")
+        total += end
+    pathlib.Path(folder, "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    return total
 
 
 def read(path):
@@ -63,7 +110,7 @@ class Hooked:
                 module.register_forward_hook(lambda _, inputs, output, name=name: self._keep(name, inputs, output))
 
     def _keep(self, name, inputs, output):
-        if name.endswith("mlp.experts"):  # transformers 5: (hidden states, chosen experts, their weights) for all experts
+        if name.endswith("mlp.experts"):  # transformers 5: (hidden states, chosen experts, weights) of all of them
             self.inputs.setdefault(name + ".chosen", []).append(inputs[1])
         rows = inputs[0].reshape(-1, inputs[0].shape[-1])
         if len(rows) > 0:
@@ -186,7 +233,7 @@ class CaptureTest(ProgramTest):
         for name, outputs in hooked.outputs.items():
             module = hooked.model.get_submodule(name)
             parts = name.split(".")
-            activation = {"q_proj": "attn_in", "o_proj": "o_in", "gate_proj": "ffn_in", "down_proj": "down_in"}.get(parts[-1])
+            activation = FIRST_OF.get(parts[-1])
             if not activation or not isinstance(module, torch.nn.Linear):
                 continue
             place = ".".join(parts[:-1]) if "experts" in parts else ".".join(parts[:3])
@@ -205,7 +252,8 @@ class CaptureTest(ProgramTest):
             self.captured(kind, "--weights")
             for split in ("calibration", "evaluation"):
                 arguments = ["run", "--machine", "edge_npu", "--trace", self.path(f"out/{split}.yaml"), "--verify"]
-                arguments += ["--tensors", self.path(f"out/{split}.safetensors"), "--tensors", self.path("out/weights.safetensors")]
+                for file in (split, "weights"):
+                    arguments += ["--tensors", self.path(f"out/{file}.safetensors")]
                 self.check_done([*arguments, "--json", self.path("result.json")])
                 gemms = json.loads(pathlib.Path(self.path("result.json")).read_text())["gemms"]
                 self.assertEqual(sum(gemm["name"].endswith("q_proj") for gemm in gemms), 3)
@@ -253,7 +301,8 @@ class CaptureTest(ProgramTest):
     def test_statistics_are_those_of_the_activations(self):
         self.captured("moe", "--calibration-share", "1")
         activations, _ = read(self.path("out/calibration.safetensors"))
-        summary = self.captured("moe", "--calibration-share", "1", "--statistics-only", "--alpha", "2", "--group", "24,32")
+        options = ["--statistics-only", "--alpha", "2", "--group", "24,32"]
+        summary = self.captured("moe", "--calibration-share", "1", *options)
         self.assertIn("attn_in  groups of 32: mean density ", summary)
         statistics, _ = read(self.path("out/calibration_statistics.safetensors"))
         self.assertEqual(len(statistics), 7 * len(activations))
@@ -273,10 +322,39 @@ class CaptureTest(ProgramTest):
             self.assertEqual(statistics[f"{name}.channel_max"].tolist(), values.abs().float().amax(dim=0).tolist())
 
     def test_program_ends_with_its_status(self):
-        command = [sys.executable, os.path.join(SCRIPTS, "capture.py"), self.path("none"), "--tokens", self.tokens, "-o", "out"]
+        command = [sys.executable, os.path.join(SCRIPTS, "capture.py"), self.path("none"), "--tokens", "t", "-o", "out"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=self.folder.name)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertTrue(done.stderr.startswith(f"capture.py: {self.path('none')}: no such folder"), done.stderr)
+
+    def test_text_goes_through_the_tokenizer_of_the_model(self):
+        folder = pathlib.Path(self.checkpoint("dense"))
+        vocabulary = {f"w{index}": index for index in range(97)}
+        model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "w0"}
+        whole = {"version": "1.0", "pre_tokenizer": {"type": "WhitespaceSplit"}, "model": model}
+        empty = dict.fromkeys(("truncation", "padding", "normalizer", "post_processor", "decoder"))
+        (folder / "tokenizer.json").write_text(json.dumps(whole | empty | {"added_tokens": []}))
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+        self.captured("dense", "--layers", "0")
+        by_ids = self.splits()
+        text = self.path("prompts.txt")
+        pathlib.Path(text).write_text("".join(" ".join(f"w{index}" for index in ids) + "\n" for ids in PROMPTS))
+        self.assertEqual(self.capture(str(folder), "--prompts", text, "--layers", "0")[::2], (0, ""))
+        for split, tensors in self.splits().items():
+            for name, values in tensors.items():
+                self.assertTrue(torch.equal(values, by_ids[split][name]), name)
+
+    def test_memory_does_not_grow_with_the_number_of_layers(self):
+        peaks = []
+        for layers in (2, 14):
+            folder = self.path(f"layers{layers}")
+            size = sparse_checkpoint(folder, layers)
+            command = [sys.executable, "-c", PEAK, SCRIPTS, folder, "--tokens", self.tokens, "-o", self.path("peak")]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            peaks.append((size, int(done.stdout.splitlines()[-1])))
+        (small, low), (large, high) = peaks
+        self.assertLess(high - low, (large - small) / 4, "bytes")
 
     def test_mistakes_are_named(self):
         folder = self.checkpoint("dense")
@@ -324,6 +402,9 @@ class CaptureTest(ProgramTest):
 
 
 if __name__ == "__main__":
-    form = "the module tree" if transformers.__version__ == "module tree" else f"the classes of transformers {transformers.__version__}"
+    is_tree = transformers.__version__ == "module tree"
+    form = "the module tree" if is_tree else f"the classes of transformers {transformers.__version__}"
+    if not is_tree:
+        transformers.utils.logging.disable_progress_bar()
     print(f"capture_test: ran on {form}, torch {torch.__version__}", flush=True)
     main()
