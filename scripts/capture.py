@@ -22,6 +22,7 @@ import contextlib
 import hashlib
 import pathlib
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -266,7 +267,8 @@ def report(arguments, checkpoint, tokens, layers, paths, sinks):
     for split, count in tokens.items():
         print(f"{paths[split]}: {count} tokens, {len(layers)} layers")
         if arguments.statistics_only:
-            print("\n".join(sinks[split].summary()))
+            for line in sinks[split].summary():
+                print(line)
             continue
         trace = paths[f"trace of {split}"]
         weights = paths["weights"] if arguments.weights else checkpoint.folder
@@ -289,4 +291,5 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing half written stays behind
     sys.exit(main())

@@ -28,12 +28,12 @@ class ActivationStatistics:
         self.blocks = {group: [] for group in groups}  # (maximum, channel in the group), [tokens, groups] each
 
     def add(self, values):
-        magnitude = values.abs()
-        self.sum += magnitude.double().sum()
+        magnitude = values.abs().float()
+        self.sum += magnitude.sum(dtype=torch.float64)
         self.tokens += len(values)
-        self.channel_max = torch.maximum(self.channel_max, magnitude.float().amax(dim=0))
+        self.channel_max = torch.maximum(self.channel_max, magnitude.amax(dim=0))
         for group, blocks in self.blocks.items():
-            folded = pad(magnitude.float(), (0, -self.width % group), value=-1.0).reshape(len(values), -1, group)
+            folded = pad(magnitude, (0, -self.width % group), value=-1.0).reshape(len(values), -1, group)
             largest = folded.amax(dim=2, keepdim=True)
             # The lowest index among equals; argmax promises none.
             channel = torch.where(folded == largest, torch.arange(group), group).amin(dim=2)

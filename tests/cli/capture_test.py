@@ -12,6 +12,7 @@ import pathlib
 import struct
 import subprocess
 import sys
+import time
 from unittest import mock
 
 import torch
@@ -355,6 +356,17 @@ class CaptureTest(ProgramTest):
             peaks.append((size, int(done.stdout.splitlines()[-1])))
         (small, low), (large, high) = peaks
         self.assertLess(high - low, (large - small) / 4, "bytes")
+
+    def test_stopped_program_leaves_no_files(self):
+        sparse_checkpoint(self.path("model"), 14)
+        command = [sys.executable, os.path.join(SCRIPTS, "capture.py"), "model", "--tokens", self.tokens, "-o", "out"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder.name)
+        out, deadline = pathlib.Path(self.path("out")), time.monotonic() + 120
+        while not (out.exists() and list(out.glob("*.partial-*"))) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.terminate()
+        self.assertEqual(process.communicate(timeout=60), (b"", b""))
+        self.assertEqual((process.returncode, list(out.iterdir())), (143, []))
 
     def test_mistakes_are_named(self):
         folder = self.checkpoint("dense")
