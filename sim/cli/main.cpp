@@ -23,6 +23,7 @@ int dispatch(int argc, char** argv) {
   Action action;
   add_run_command(app, action);
   add_trace_command(app, action);
+  add_calibrate_command(app, action);
   add_quantize_command(app, action);
   add_gemm_command(app, action);
   add_describe_command(app, action);
