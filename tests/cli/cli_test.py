@@ -128,7 +128,12 @@ WRONG_FILES = [
         "  allowed: on_chip, on_load, strided_dma, none; did you mean 'on_chip'?",
     ),
     ("run --gemm 8,16,64 --tensors missing.safetensors", "missing.safetensors: no such file"),
-    ("run --gemm 8,16,64 --tensors folder", "folder: is a directory, expected a file"),
+    (
+        "run --gemm 8,16,64 --tensors folder",
+        "folder: a folder without model.safetensors.index.json or model.safetensors; allowed: FILE.safetensors, "
+        "the folder of a checkpoint, or its index",
+    ),
+    ("calibrate folder", "folder: is a directory, expected a file"),
     ("run --gemm 8,16,64 --table missing.yaml", "missing.yaml: no such file"),
     ("run --gemm 8,16,64 --json nowhere/x.json", "nowhere/x.json: cannot be written: there is no folder 'nowhere'"),
     ("run --gemm 8,16,64 --csv folder", "folder: is a directory, expected a file to write"),

@@ -13,14 +13,15 @@ namespace {
 
 using FileBytes = std::span<const std::byte>;
 
-enum Kind : unsigned char { kSafetensors, kNpy, kIndex, kKinds };
+// The first byte of an input.
+constexpr unsigned kSafetensors = 0, kNpy = 1, kIndex = 2, kKinds = 3;
 
 // Memory that is not the file's would be an error of the sanitizer; the sum keeps the reads.
 void touch(FileBytes bytes) {
   static volatile unsigned sum = 0;
   unsigned total = 0;
   for (const std::byte byte : bytes) total += std::to_integer<unsigned>(byte);
-  sum = total;
+  sum = sum + total;
 }
 
 void read_safetensors(FileBytes file) {

@@ -52,6 +52,7 @@ class Mutator {
   void edit(std::string& input, const std::string& other) {
     const std::size_t at = draw(input.size() + 1);
     const std::size_t count = draw(16);
+    const std::string_view piece = kPieces[draw(std::size(kPieces))];
     switch (draw(6)) {
       case 0:
         if (at < input.size()) input[at] = static_cast<char>(input[at] ^ 1 << draw(8));
@@ -63,7 +64,7 @@ class Mutator {
         input.insert(at, input.substr(at, count));
         break;
       case 3:
-        input.replace(at, draw(4), kPieces[draw(std::size(kPieces))]);
+        input.replace(at, count / 4, piece);
         break;
       case 4:
         input.resize(at);

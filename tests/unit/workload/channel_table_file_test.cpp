@@ -75,10 +75,10 @@ TEST(ChannelTableFile, RefusesChannelsOutOfRangeAndSecondTables) {
 
 TEST(ChannelTableFile, RefusesCountsThatDoNotFit) {
   const std::string head = "schema: 1\ngroup: 16\ntables:\n  - {input: a, channels: [0, 1], ";
-  EXPECT_EQ(error_reading(head + "above: [1]}\n"), "FILE:4:42: above of 'a' has 1 numbers for 2 groups");
-  EXPECT_EQ(error_reading(head + "above: [3, 3], hits: [3, 4]}\n"), "FILE:4:60: 4 hits of 'a' among 3 tokens");
+  EXPECT_EQ(error_reading(head + "above: [1]}\n"), "FILE:4:41: above of 'a' has 1 numbers for 2 groups");
+  EXPECT_EQ(error_reading(head + "above: [3, 3], hits: [3, 4]}\n"), "FILE:4:59: 4 hits of 'a' among 3 tokens");
   EXPECT_EQ(error_reading(head + "decision: ocs}\n"),
-            "FILE:4:45: tables[0].decision: unknown 'ocs'\n  allowed: osc, fallback; did you mean 'osc'?");
+            "FILE:4:44: unknown value 'ocs' for tables[0].decision\n  allowed: osc, fallback; did you mean 'osc'?");
 }
 
 }  // namespace
