@@ -9,6 +9,9 @@ import json
 import math
 import os
 import pathlib
+import random
+import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -17,7 +20,7 @@ from unittest import mock
 
 import torch
 import transformers
-from program import ROOT, ProgramTest, main
+from program import PROGRAM, ROOT, ProgramTest, main
 from safetensors import safe_open
 from torch.nn.functional import linear, silu
 
@@ -328,19 +331,25 @@ class CaptureTest(ProgramTest):
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertTrue(done.stderr.startswith(f"capture.py: {self.path('none')}: no such folder"), done.stderr)
 
-    def test_text_goes_through_the_tokenizer_of_the_model(self):
-        folder = pathlib.Path(self.checkpoint("dense"))
+    def add_tokenizer(self, folder, prompts=tuple(PROMPTS)):
+        """Of the words w0 to w96; a file of the prompts as text."""
         vocabulary = {f"w{index}": index for index in range(97)}
         model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": "w0"}
         whole = {"version": "1.0", "pre_tokenizer": {"type": "WhitespaceSplit"}, "model": model}
         empty = dict.fromkeys(("truncation", "padding", "normalizer", "post_processor", "decoder"))
-        (folder / "tokenizer.json").write_text(json.dumps(whole | empty | {"added_tokens": []}))
-        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+        pathlib.Path(folder, "tokenizer.json").write_text(json.dumps(whole | empty | {"added_tokens": []}))
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        pathlib.Path(folder, "tokenizer_config.json").write_text(json.dumps(settings))
+        text = self.path("prompts.txt")
+        pathlib.Path(text).write_text("".join(" ".join(f"w{index}" for index in ids) + "\n" for ids in prompts))
+        return text
+
+    def test_text_goes_through_the_tokenizer_of_the_model(self):
+        folder = self.checkpoint("dense")
+        text = self.add_tokenizer(folder)
         self.captured("dense", "--layers", "0")
         by_ids = self.splits()
-        text = self.path("prompts.txt")
-        pathlib.Path(text).write_text("".join(" ".join(f"w{index}" for index in ids) + "\n" for ids in PROMPTS))
-        self.assertEqual(self.capture(str(folder), "--prompts", text, "--layers", "0")[::2], (0, ""))
+        self.assertEqual(self.capture(folder, "--prompts", text, "--layers", "0")[::2], (0, ""))
         for split, tensors in self.splits().items():
             for name, values in tensors.items():
                 self.assertTrue(torch.equal(values, by_ids[split][name]), name)
@@ -356,6 +365,25 @@ class CaptureTest(ProgramTest):
             peaks.append((size, int(done.stdout.splitlines()[-1])))
         (small, low), (large, high) = peaks
         self.assertLess(high - low, (large - small) / 4, "bytes")
+
+    def test_three_commands_of_the_readme_lead_to_a_verified_replay(self):
+        section = pathlib.Path(ROOT, "README.md").read_text().partition("## Your own tensors")[2].partition("\n## ")[0]
+        commands = re.findall(r"^    (.*)$", section, re.MULTILINE)
+        self.assertEqual(len(commands), 3)
+        draw = random.Random(0)
+        prompts = [[draw.randrange(97) for _ in range(20)] for _ in range(12)]  # so that calibration sees every expert
+        for kind in ("dense", "moe"):
+            os.rename(self.checkpoint(kind), self.path("Qwen3-8B"))
+            self.add_tokenizer(self.path("Qwen3-8B"), prompts)
+            for command in commands:
+                words = shlex.split(command.replace("scripts/python_environment.sh --capture", f"{sys.executable} -B"))
+                words = [PROGRAM if word == "build/oscsim" else word for word in words]
+                words = [os.path.join(ROOT, word) if word.startswith("scripts/") else word for word in words]
+                words += ["--verify"] if words[1] == "run" else []
+                done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=self.folder.name)
+                self.assertEqual((done.returncode, done.stderr), (0, ""), command)
+            self.assertRegex(done.stdout, r"\nverified\b.* 0 ")
+            os.rename(self.path("Qwen3-8B"), self.path(f"done-{kind}"))
 
     def test_stopped_program_leaves_no_files(self):
         sparse_checkpoint(self.path("model"), 14)
