@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian 12 packages that are missing: those to build and run, with --develop those to test as well.
+# Installs the Debian 12 packages that are missing: those to build and run, with --develop those to test as well, with --fuzz
+# those of scripts/fuzz.sh.
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libsystemc-dev libboost-dev libyaml-cpp-dev libfmt-dev libtbb-dev nlohmann-json3-dev libcli11-dev libssl-dev zlib1g-dev)
 if [[ "${1:-}" == --develop ]]; then
-  packages+=(libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev libdnnl-dev clang-format clang-tidy python3 python3-venv)
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev libdnnl-dev clang-format clang-tidy python3 python3-venv python3-torch)
+elif [[ "${1:-}" == --fuzz ]]; then
+  packages=(clang-14 libclang-rt-14-dev libfmt-dev libboost-dev nlohmann-json3-dev libcli11-dev)
 elif [[ $# -gt 0 ]]; then
-  echo "usage: $0 [--develop]" >&2
+  echo "usage: $0 [--develop | --fuzz]" >&2
   exit 2
 fi
 

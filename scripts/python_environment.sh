@@ -1,16 +1,33 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes build/venv with the packages of tests/requirements.txt when it is missing or they have changed, then runs its
-# Python with the arguments, if there are any. Needs the network (PyPI) only when it makes something.
+# Makes a Python environment when it is missing or its requirements have changed, then runs its Python with the arguments,
+# if there are any. Needs the network (PyPI) only when it makes something.
+#   (no option)  build/venv          tests/requirements.txt
+#   --torch      build/venv-torch    tests/requirements_torch.txt on Debian's python3-torch
+#   --capture    build/venv-capture  scripts/capturing/requirements.txt: torch and transformers, about 3 GB
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/build/venv
 requirements=$root/tests/requirements.txt
+python=python3
+options=()
+case "${1:-}" in
+  --torch)
+    venv=$root/build/venv-torch
+    requirements=$root/tests/requirements_torch.txt
+    python=/usr/bin/python3  # whichever comes first in PATH does not see Debian's modules
+    options=(--system-site-packages)
+    shift ;;
+  --capture)
+    venv=$root/build/venv-capture
+    requirements=$root/scripts/capturing/requirements.txt
+    shift ;;
+esac
 
 make_environment() {
   echo "python environment: installing $requirements into $venv" >&2
   rm -rf "$venv"
-  if ! python3 -m venv "$venv" >"$venv.log" 2>&1; then
+  if ! "$python" -m venv "${options[@]}" "$venv" >"$venv.log" 2>&1; then
     cat "$venv.log" >&2
     echo "python environment: python3 -m venv failed; scripts/install_dependencies.sh --develop installs it" >&2
     return 1
@@ -26,7 +43,7 @@ make_environment() {
 }
 
 mkdir -p "$root/build"
-exec 9>"$root/build/venv.lock"
+exec 9>"$venv.lock"
 flock 9  # tests run in parallel
 cmp -s "$requirements" "$venv/installed.txt" || make_environment
 exec 9>&-

@@ -10,9 +10,16 @@ bool contains(const std::vector<Position>& positions, Position position) {
   return std::ranges::find(positions, position) != positions.end();
 }
 
+bool falls_back_at(const SchemeParams& scheme, Position position, std::optional<Treatment> decided) {
+  if (!scheme.outliers || !decided) return scheme.fallback && contains(scheme.fallback->positions, position);
+  ensure(*decided == Treatment::osc || scheme.fallback, "a fallback decided for a scheme without one");
+  return *decided == Treatment::fallback;
+}
+
 }  // namespace
 
-GemmPlan plan_gemm(const SchemeParams& scheme, Position position, std::int64_t m, std::int64_t n, std::int64_t k) {
+GemmPlan plan_gemm(const SchemeParams& scheme, Position position, std::int64_t m, std::int64_t n, std::int64_t k,
+                   std::optional<Treatment> decided) {
   ensure(m > 0 && n > 0 && k > 0, "plan_gemm: {} x {} x {}", m, n, k);
   GemmPlan plan;
   plan.m = m;
@@ -20,7 +27,7 @@ GemmPlan plan_gemm(const SchemeParams& scheme, Position position, std::int64_t m
   plan.cast = {scheme.scale_rule, scheme.rounding};
 
   const bool kept = contains(scheme.keep_16bit, position);
-  const bool falls_back = !kept && scheme.fallback && contains(scheme.fallback->positions, position);
+  const bool falls_back = !kept && falls_back_at(scheme, position, decided);
   plan.activation.format = kept ? scheme.kept_format : falls_back ? scheme.fallback->activation : scheme.activation;
   plan.passes.push_back({plan.activation.format, k, false});
 

@@ -47,7 +47,9 @@ struct GemmPlan {
   }
 };
 
-// InputError when the scheme cannot treat the shape.
-GemmPlan plan_gemm(const SchemeParams& scheme, Position position, std::int64_t m, std::int64_t n, std::int64_t k);
+// `decided` replaces the scheme's fallback positions where the scheme has an outlier branch; positions kept in 16 bit
+// stay so. InputError when the scheme cannot treat the shape.
+GemmPlan plan_gemm(const SchemeParams& scheme, Position position, std::int64_t m, std::int64_t n, std::int64_t k,
+                   std::optional<Treatment> decided = std::nullopt);
 
 }  // namespace oscsim

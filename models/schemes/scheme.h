@@ -53,6 +53,13 @@ struct OutlierParams {
   }
 };
 
+// What becomes of one activation under a scheme with an outlier branch, where someone has decided (a calibrated table)
+// instead of leaving it to the scheme's positions.
+enum class Treatment : std::uint8_t {
+  osc,       // the branch
+  fallback,  // the fallback's formats
+};
+
 // Other formats for some positions, without a branch.
 struct FallbackParams {
   std::vector<Position> positions;
@@ -103,6 +110,11 @@ struct SchemeParams {
 
 }  // namespace oscsim
 
+template <>
+struct oscsim::EnumNames<oscsim::Treatment> {
+  static constexpr std::pair<std::string_view, oscsim::Treatment> kValues[] = {
+      {"osc", oscsim::Treatment::osc}, {"fallback", oscsim::Treatment::fallback}};
+};
 template <>
 struct oscsim::EnumNames<oscsim::JoinPlace> {
   static constexpr std::pair<std::string_view, oscsim::JoinPlace> kValues[] = {

@@ -18,6 +18,7 @@ using Action = std::function<int()>;
 
 void add_run_command(CLI::App& app, Action& action);
 void add_trace_command(CLI::App& app, Action& action);
+void add_calibrate_command(CLI::App& app, Action& action);
 void add_quantize_command(CLI::App& app, Action& action);
 void add_gemm_command(CLI::App& app, Action& action);
 void add_describe_command(CLI::App& app, Action& action);

@@ -2,6 +2,7 @@
 // The program: parses the command line, runs one command, and turns failures into messages and exit statuses.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <new>
 
@@ -22,6 +23,7 @@ int dispatch(int argc, char** argv) {
   Action action;
   add_run_command(app, action);
   add_trace_command(app, action);
+  add_calibrate_command(app, action);
   add_quantize_command(app, action);
   add_gemm_command(app, action);
   add_describe_command(app, action);
@@ -41,11 +43,18 @@ int dispatch(int argc, char** argv) {
   return action();
 }
 
+// A message may repeat names out of hostile files: what would steer the terminal becomes '?'.
+std::string harmless(std::string text) {
+  std::ranges::replace_if(
+      text, [](char letter) { return (letter >= 0 && letter < ' ' && letter != '\n') || letter == '\x7F'; }, '?');
+  return text;
+}
+
 int guarded(int argc, char** argv) {
   try {
     return dispatch(argc, argv);
   } catch (const InputError& error) {
-    fmt::print(stderr, "oscsim: {}\n", error.what());
+    fmt::print(stderr, "oscsim: {}\n", harmless(error.what()));
     return kWrongInput;
   } catch (const std::bad_alloc&) {
     fmt::print(stderr,

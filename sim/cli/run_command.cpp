@@ -68,8 +68,9 @@ void add_inputs(CLI::App& command, RunOptions& options) {
   command.add_option("--only", options.only, "GEMMs and operations whose name matches")->type_name("REGEX");
   command
       .add_option("--tensors", options.tensors,
-                  "safetensors files with weights and activations; none: synthetic tensors")
-      ->type_name("FILE");
+                  "weights and activations: safetensors, or a Hugging Face checkpoint (its folder, or the index of its "
+                  "shards); repeatable; none: synthetic tensors")
+      ->type_name("FILE|FOLDER");
   command.add_option("--table", options.table, "channel table; none: calibrated from the tensors")->type_name("FILE");
 }
 

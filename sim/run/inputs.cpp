@@ -99,6 +99,19 @@ void require_tensors(const RunInputs& inputs) {
   }
 }
 
+// A decision for the fallback needs formats to fall back to.
+void check_decisions(const RunInputs& inputs) {
+  for (const NamedScheme* scheme : {&inputs.scheme, &inputs.baseline}) {
+    if (!scheme->config.outliers || scheme->config.fallback) continue;
+    for (const Gemm& gemm : inputs.trace.gemms)
+      if (inputs.table->decision(gemm.input) == Treatment::fallback)
+        input_error(
+            "{}: decides fallback for '{}', but scheme '{}' has no fallback\n"
+            "  allowed: decision osc there, or a scheme with fallback.positions (which may be empty: [])",
+            inputs.table->path, gemm.input, scheme->name);
+  }
+}
+
 nlohmann::ordered_json provenance_of(const RunOptions& options, const RunInputs& inputs) {
   nlohmann::ordered_json json;
   json["version"] = version();
@@ -161,6 +174,7 @@ RunInputs read_inputs(const RunOptions& options) {
   inputs.trace = select(std::move(inputs.trace), layers, only);
 
   if (!options.table.empty()) inputs.table = read_channel_tables(options.table);
+  if (inputs.table) check_decisions(inputs);
   inputs.tensors = options.tensors.empty()
                        ? synthetic_tensors(inputs.trace.synthetic, options.seed)
                        : safetensors_tensors(options.tensors, {.allow_nonfinite = options.allow_nonfinite});

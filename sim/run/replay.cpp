@@ -77,10 +77,12 @@ Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorde
       accumulator_(numerics::accumulator(inputs.machine.core.accumulator)),
       timing_(inputs.machine, recorders, !options.no_memo) {
   for (const Gemm& gemm : inputs.trace.gemms) ++waiting_[gemm.input].readers;
+  if (inputs.table)
+    for (auto& [name, input] : waiting_) input.decided = inputs.table->decision(name);
 }
 
 GemmPlan Replay::plan_of(const NamedScheme& scheme, const Gemm& gemm) const {
-  return plan_gemm(scheme.config, gemm.position, gemm.m, gemm.n, gemm.k);
+  return plan_gemm(scheme.config, gemm.position, gemm.m, gemm.n, gemm.k, waiting_.at(gemm.input).decided);
 }
 
 const Tensor& Replay::tensor(const Gemm& gemm, Input& input) {

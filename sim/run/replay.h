@@ -31,7 +31,8 @@ class Replay {
  private:
   // An activation while GEMMs that read it are still to come.
   struct Input {
-    std::int64_t readers = 0;  // GEMMs to come
+    std::int64_t readers = 0;          // GEMMs to come
+    std::optional<Treatment> decided;  // by the channel table's file
     std::optional<Tensor> tensor;
     std::map<std::string, ChannelTable> tables;       // by group and alpha
     std::map<std::string, PreparedOperand> prepared;  // by the plan's treatment

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/workload/channel_table_file.h"
 
+#include <algorithm>
 #include <map>
 
 #include "models/base/error.h"
@@ -22,28 +23,54 @@ void check_channels(const config::Node& node, const std::string& input, std::int
   }
 }
 
+// A key that is null, or an empty list or text, says nothing.
+void remove_absent(nlohmann::ordered_json& object) {
+  for (auto entry = object.begin(); entry != object.end();) {
+    const nlohmann::ordered_json& value = entry.value();
+    const bool is_absent = value.is_null() || (value.is_array() && value.empty()) || value == "";
+    entry = is_absent && entry.key() != "channels" ? object.erase(entry) : std::next(entry);
+  }
+}
+
+// Counts of the groups: as many as channels, or none; no more hits than tokens.
+void check_counts(const config::Node& node, const ChannelTableEntry& entry, config::Problems& problems) {
+  for (const auto& [key, counts] : {std::pair("above", &entry.above), {"hits", &entry.hits}})
+    if (!counts->empty() && counts->size() != entry.channels.size())
+      problems.add(node.find(key)->place(), fmt::format("{} of '{}' has {} numbers for {} groups", key, entry.input,
+                                                        counts->size(), entry.channels.size()));
+  for (std::size_t i = 0; i < std::min(entry.above.size(), entry.hits.size()); ++i)
+    if (entry.hits[i] > entry.above[i])
+      problems.add(node.find("hits")->items()[i].place(),
+                   fmt::format("{} hits of '{}' among {} tokens", entry.hits[i], entry.input, entry.above[i]));
+}
+
 }  // namespace
+
+std::optional<Treatment> ChannelTableFile::decision(const std::string& input) const {
+  const auto found = std::ranges::find(tables, input, &ChannelTableEntry::input);
+  return found == tables.end() ? std::nullopt : found->decision;
+}
 
 ChannelTable ChannelTableFile::find(const std::string& input, std::int64_t k, std::int64_t scheme_group) const {
   if (group != scheme_group)
     input_error("{}: the tables are for groups of {} channels, the scheme works on groups of {}", path, group,
                 scheme_group);
-  std::vector<std::string> names;
-  for (const ChannelTableEntry& entry : tables) {
-    names.push_back(entry.input);
-    if (entry.input != input) continue;
-    if (std::ssize(entry.channels) != tiles_of(k, group))
-      input_error("{}: the table of '{}' has {} groups; {} channels in groups of {} make {}", path, input,
-                  entry.channels.size(), k, group, tiles_of(k, group));
-    ChannelTable table{.group = group, .channels = {}};
-    for (const std::int64_t channel : entry.channels) table.channels.push_back(static_cast<std::int16_t>(channel));
-    const std::int64_t tail = k - (std::ssize(table.channels) - 1) * group;
-    if (table.channels.back() >= tail)
-      input_error("{}: the table of '{}' has channel {} in the last group, which has {} channels", path, input,
-                  table.channels.back(), tail);
-    return table;
+  const auto found = std::ranges::find(tables, input, &ChannelTableEntry::input);
+  if (found == tables.end()) {
+    std::vector<std::string> names;
+    for (const ChannelTableEntry& entry : tables) names.push_back(entry.input);
+    input_error("{}: no table for '{}'{}", path, input, did_you_mean(input, names));
   }
-  input_error("{}: no table for '{}'{}", path, input, did_you_mean(input, names));
+  if (std::ssize(found->channels) != tiles_of(k, group))
+    input_error("{}: the table of '{}' has {} groups; {} channels in groups of {} make {}", path, input,
+                found->channels.size(), k, group, tiles_of(k, group));
+  ChannelTable table{.group = group, .channels = {}};
+  for (const std::int64_t channel : found->channels) table.channels.push_back(static_cast<std::int16_t>(channel));
+  const std::int64_t tail = k - (std::ssize(table.channels) - 1) * group;
+  if (table.channels.back() >= tail)
+    input_error("{}: the table of '{}' has channel {} in the last group, which has {} channels", path, input,
+                table.channels.back(), tail);
+  return table;
 }
 
 ChannelTableFile read_channel_tables(const std::string& path) {
@@ -59,6 +86,7 @@ ChannelTableFile read_channel_tables(const std::string& path) {
     const config::Node& node = list.items()[i];
     const std::string& input = file.tables[i].input;
     check_channels(*node.find("channels"), input, file.group, problems);
+    check_counts(node, file.tables[i], problems);
     const auto [first, is_new] = places.try_emplace(input, node.place().text());
     if (!is_new)
       problems.add(node.place(), fmt::format("a second table for '{}'\n  first at {}", input, first->second));
@@ -69,8 +97,8 @@ ChannelTableFile read_channel_tables(const std::string& path) {
 
 void write_channel_tables(const std::string& path, const ChannelTableFile& file) {
   nlohmann::ordered_json json = config::to_json(file);
-  for (nlohmann::ordered_json& table : json["tables"])
-    if (table["density"].is_null()) table.erase("density");
+  remove_absent(json);
+  for (nlohmann::ordered_json& table : json["tables"]) remove_absent(table);
   config::write_file_atomically(path, "# Written by oscsim calibrate.\n" + config::json_to_yaml(json));
 }
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/workload/mapped_file.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <boost/interprocess/file_mapping.hpp>
+#include <cstdint>
 #include <filesystem>
 
 #include "models/base/error.h"
@@ -21,6 +25,15 @@ MappedFile::MappedFile(const std::string& path) {
   } catch (const ipc::interprocess_exception& exception) {
     input_error("{}: cannot be read: {}", path, exception.what());
   }
+}
+
+void MappedFile::release(std::span<const std::byte> part) const {
+  if (part.empty()) return;
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(part.data()) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(part.data()) + part.size();
+  // Advice: that it cannot be followed changes nothing.
+  static_cast<void>(madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED));
 }
 
 }  // namespace oscsim

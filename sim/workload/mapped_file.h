@@ -16,6 +16,9 @@ class MappedFile {
   std::span<const std::byte> bytes() const {
     return {static_cast<const std::byte*>(region_.get_address()), region_.get_size()};
   }
+  // `part` of bytes() will not be needed soon: its pages no longer count as the process's memory. They stay readable,
+  // and come back from the file when they are read.
+  void release(std::span<const std::byte> part) const;
 
  private:
   boost::interprocess::mapped_region region_;

@@ -17,9 +17,14 @@ using numerics::MatrixView;
 
 constexpr std::string_view kNpy = ".npy", kSafetensors = ".safetensors";
 constexpr std::size_t kMostListed = 12;  // tensors in a message
+constexpr std::size_t kChunkBytes = std::size_t{32} << 20;
 
 constexpr std::pair<std::string_view, Dtype> kMatrixDtypes[] = {
     {"BF16", Dtype::bf16}, {"F16", Dtype::fp16}, {"F32", Dtype::fp32}};
+
+const char* name_of_nonfinite(float value) {
+  return std::isnan(value) ? "NaN" : value > 0 ? "Inf" : "-Inf";
+}
 
 template <class Owner>
 Tensor aligned(const std::byte* data, Dtype dtype, std::int64_t rows, std::int64_t cols, const Owner& owner) {
@@ -76,7 +81,9 @@ Tensor tensor_in(const std::shared_ptr<const SafetensorsFile>& file, const Safet
   const std::optional<Dtype> dtype = matrix_dtype(*entry.dtype);
   ensure(dtype && entry.shape.size() == 2, "{}: a tensor of {} {} taken as a matrix", file->path(), entry.dtype->name,
          shape_text(entry.shape));
-  return aligned(file->bytes(entry).data(), *dtype, entry.shape[0], entry.shape[1], file);
+  const std::span<const std::byte> bytes = file->bytes(entry);
+  const std::shared_ptr<const void> pages(bytes.data(), [file, bytes](const void*) { file->release(bytes); });
+  return aligned(bytes.data(), *dtype, entry.shape[0], entry.shape[1], pages);
 }
 
 Tensor tensor_in(const std::shared_ptr<const NpyFile>& file) {
@@ -115,11 +122,36 @@ const std::pair<const std::string, SafetensorsEntry>& matrix_entry(const Safeten
   return *found;
 }
 
+void for_row_chunks(const SafetensorsFile& file, const SafetensorsEntry& entry,
+                    const std::function<void(MatrixView, std::int64_t)>& take) {
+  const std::optional<Dtype> dtype = matrix_dtype(*entry.dtype);
+  ensure(dtype && entry.shape.size() == 2, "{}: a tensor of {} {} taken as a matrix", file.path(), entry.dtype->name,
+         shape_text(entry.shape));
+  const std::int64_t rows = entry.shape[0];
+  const std::int64_t cols = entry.shape[1];
+  if (rows == 0 || cols == 0) return;
+  const std::span<const std::byte> bytes = file.bytes(entry);
+  const std::size_t row_bytes = bytes.size() / static_cast<std::size_t>(rows);
+  const std::int64_t step = std::max<std::int64_t>(1, static_cast<std::int64_t>(kChunkBytes / row_bytes));
+  for (std::int64_t row = 0; row < rows; row += step) {
+    const std::int64_t count = std::min(step, rows - row);
+    const auto chunk =
+        bytes.subspan(static_cast<std::size_t>(row) * row_bytes, static_cast<std::size_t>(count) * row_bytes);
+    const Tensor part = aligned(chunk.data(), *dtype, count, cols, std::shared_ptr<const void>());
+    take(part.view, row);
+    file.release(chunk);
+  }
+}
+
 void require_finite(const std::string& what, MatrixView matrix) {
-  const auto bad = numerics::find_nonfinite(matrix);
-  if (!bad) return;
-  const char* found = std::isnan(bad->value) ? "NaN" : bad->value > 0 ? "Inf" : "-Inf";
-  input_error("{} has {} at [{}, {}]; --allow-nonfinite goes on and propagates NaN", what, found, bad->row, bad->col);
+  if (const auto bad = numerics::find_nonfinite(matrix))
+    input_error("{} has {} at [{}, {}]; --allow-nonfinite goes on and propagates NaN", what,
+                name_of_nonfinite(bad->value), bad->row, bad->col);
+}
+
+void require_all_finite(const std::string& what, MatrixView rows, std::int64_t first_row) {
+  if (const auto bad = numerics::find_nonfinite(rows))
+    input_error("{} has {} at [{}, {}]", what, name_of_nonfinite(bad->value), first_row + bad->row, bad->col);
 }
 
 }  // namespace oscsim

@@ -2,6 +2,7 @@
 // Matrices out of files that a command line names: FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,7 +33,8 @@ MatrixFileKind output_kind(const std::string& option, const std::string& path);
 // BF16, F16 and F32 are matrices to compute with; nothing else is.
 std::optional<numerics::Dtype> matrix_dtype(const SafetensorsDtype& dtype);
 
-// A matrix in a mapped file; copied only where the file does not align its elements.
+// A matrix in a mapped file; copied only where the file does not align its elements. When the tensor goes, its pages
+// are released.
 Tensor tensor_in(const std::shared_ptr<const SafetensorsFile>& file, const SafetensorsEntry& entry);
 Tensor tensor_in(const std::shared_ptr<const NpyFile>& file);
 
@@ -44,7 +46,14 @@ const std::pair<const std::string, SafetensorsEntry>& matrix_entry(const Safeten
 // Names of all tensors with two dimensions and a dtype above, sorted.
 std::vector<std::string> matrix_names(const SafetensorsFile& file);
 
+// Calls `take` with the rows of a matrix, in order, in chunks of some megabytes, each with its first row. Memory holds
+// one chunk, whatever the size of the file.
+void for_row_chunks(const SafetensorsFile& file, const SafetensorsEntry& entry,
+                    const std::function<void(numerics::MatrixView rows, std::int64_t first_row)>& take);
+
 // InputError with `what` in front and the position of the first NaN or infinity.
 void require_finite(const std::string& what, numerics::MatrixView matrix);
+// The same for commands that have no such option; `rows` starts at row `first_row` of the whole.
+void require_all_finite(const std::string& what, numerics::MatrixView rows, std::int64_t first_row);
 
 }  // namespace oscsim

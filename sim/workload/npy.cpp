@@ -29,6 +29,14 @@ struct NpyHeader {
   std::optional<std::vector<std::int64_t>> shape;
 };
 
+// Headers of hostile files may hold anything.
+std::string shown(std::string_view text) {
+  std::string part(text.substr(0, kLongestShown));
+  std::ranges::replace_if(
+      part, [](char letter) { return letter < ' ' || letter > '~'; }, '?');
+  return text.size() > kLongestShown ? part + "..." : part;
+}
+
 // The header is a Python dictionary. Of that language only what the three keys need is understood.
 class HeaderReader {
  public:
@@ -131,13 +139,6 @@ class HeaderReader {
     if (!take(letter)) wrong(fmt::format("'{}'", letter));
   }
 
-  // Headers of hostile files may hold anything.
-  static std::string shown(std::string_view text) {
-    std::string part(text.substr(0, kLongestShown));
-    std::ranges::replace_if(
-        part, [](char letter) { return letter < ' ' || letter > '~'; }, '?');
-    return text.size() > kLongestShown ? part + "..." : part;
-  }
   [[noreturn]] void wrong(const std::string& expected) {
     skip_blanks();
     const std::string found = at_ < text_.size() ? fmt::format("'{}'", shown(text_.substr(at_))) : "its end";
@@ -201,18 +202,18 @@ Dtype dtype_of(const std::string& path, const std::string& descr, const NpyOptio
     hint = fmt::format("\n  big-endian: convert with a.astype('<{}')", kind);
   else if (kind == "f8")
     hint = "\n  convert with a.astype('<f4'): the simulator's inputs are FP32 at most";
-  input_error("{}: descr is '{}'; allowed: '<f4', '<f2'{}", path, descr, hint);
+  input_error("{}: descr is '{}'; allowed: '<f4', '<f2'{}", path, shown(descr), hint);
 }
 
 }  // namespace
 
-NpyFile::NpyFile(const std::string& path, const NpyOptions& options) : file_(path) {
-  const std::span<const std::byte> file = file_.bytes();
+NpyLayout read_npy_header(const std::string& path, std::span<const std::byte> file, const NpyOptions& options) {
   const HeaderPlace place = header_place(path, file);
-  data_begin_ = place.begin + place.size;
+  NpyLayout layout;
+  layout.data_begin = place.begin + place.size;
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + place.begin, place.size);
   const NpyHeader header = HeaderReader(path, text).read();
-  dtype_ = dtype_of(path, *header.descr, options);
+  layout.dtype = dtype_of(path, *header.descr, options);
   const std::vector<std::int64_t>& shape = *header.shape;
   if (shape.size() != 2)
     input_error("{}: shape is {}; expected two sizes, rows and columns{}", path, shape_text(shape),
@@ -220,18 +221,22 @@ NpyFile::NpyFile(const std::string& path, const NpyOptions& options) : file_(pat
   if (*header.fortran_order)
     input_error("{}: fortran_order is True, expected rows one behind the other\n  convert with np.ascontiguousarray(a)",
                 path);
-  rows_ = shape[0];
-  cols_ = shape[1];
-  std::int64_t bytes = static_cast<std::int64_t>(size_of(dtype_));
-  if (__builtin_mul_overflow(bytes, cols_, &bytes) || __builtin_mul_overflow(bytes, rows_, &bytes))
+  layout.rows = shape[0];
+  layout.cols = shape[1];
+  std::int64_t bytes = static_cast<std::int64_t>(size_of(layout.dtype));
+  if (__builtin_mul_overflow(bytes, layout.cols, &bytes) || __builtin_mul_overflow(bytes, layout.rows, &bytes))
     input_error("{}: shape {} overflows: its bytes do not fit in 63 bits", path, shape_text(shape));
-  const std::size_t found = file.size() - data_begin_;
+  const std::size_t found = file.size() - layout.data_begin;
   const auto expected = static_cast<std::size_t>(bytes);
   if (found < expected)
     input_error("{}: truncated: shape {} of '{}' needs {} bytes, {} of them are missing", path, shape_text(shape),
                 *header.descr, expected, expected - found);
   if (found > expected) input_error("{}: {} bytes behind the array", path, found - expected);
+  return layout;
 }
+
+NpyFile::NpyFile(const std::string& path, const NpyOptions& options)
+    : file_(path), layout_(read_npy_header(path, file_.bytes(), options)) {}
 
 void write_npy(const std::string& path, numerics::MatrixView matrix) {
   ensure(matrix.dtype() == Dtype::fp32, "{}: {} written as FP32", path, name_of(matrix.dtype()));

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "models/numerics/matrix.h"
@@ -17,23 +18,32 @@ struct NpyOptions {
   bool void_is_bf16 = false;
 };
 
+// The matrix that a file's header describes.
+struct NpyLayout {
+  std::size_t data_begin = 0;  // byte of the file at which the elements start; they end where it ends
+  numerics::Dtype dtype{};
+  std::int64_t rows = 0, cols = 0;
+};
+
+// `file` holds all bytes of the file called `path`; only the header is read. InputError with file, field, what was
+// found and what is allowed, for anything that is no C-ordered little-endian matrix of two dimensions ('<f4', '<f2';
+// 'V2' by option).
+NpyLayout read_npy_header(const std::string& path, std::span<const std::byte> file, const NpyOptions& options = {});
+
 class NpyFile {
  public:
-  // InputError with file, field, what was found and what is allowed, for anything that is no C-ordered little-endian
-  // matrix of two dimensions ('<f4', '<f2'; 'V2' by option).
+  // InputError as of read_npy_header, and for a file that cannot be mapped.
   explicit NpyFile(const std::string& path, const NpyOptions& options = {});
 
   // Aligned to nothing more than the file happens to give.
-  const std::byte* data() const { return file_.bytes().data() + data_begin_; }
-  numerics::Dtype dtype() const { return dtype_; }
-  std::int64_t rows() const { return rows_; }
-  std::int64_t cols() const { return cols_; }
+  const std::byte* data() const { return file_.bytes().data() + layout_.data_begin; }
+  numerics::Dtype dtype() const { return layout_.dtype; }
+  std::int64_t rows() const { return layout_.rows; }
+  std::int64_t cols() const { return layout_.cols; }
 
  private:
   MappedFile file_;
-  std::size_t data_begin_ = 0;
-  numerics::Dtype dtype_{};
-  std::int64_t rows_ = 0, cols_ = 0;
+  NpyLayout layout_;
 };
 
 // Writes an FP32 matrix as version 1.0, its data 64-byte aligned, byte for byte as numpy.save does. The file appears

@@ -147,28 +147,31 @@ std::string shape_text(std::span<const std::int64_t> shape) {
   return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", "));
 }
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(path) {
-  const std::span<const std::byte> file = file_.bytes();
+SafetensorsHeader read_safetensors_header(const std::string& path, std::span<const std::byte> file) {
   const std::uint64_t length = header_length(path, file);
-  data_begin_ = kLengthBytes + length;
-  const std::string_view header(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
-  const Json json = parse_json(header, path + ": header", kHeaderDepth);
+  SafetensorsHeader header{.data_begin = kLengthBytes + length, .tensors = {}, .metadata = {}};
+  const std::string_view text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
+  const Json json = parse_json(text, path + ": header", kHeaderDepth);
   for (const auto& [name, record] : json.items()) {
     if (name != "__metadata__") {
-      tensors_.emplace(name, EntryReader(fmt::format("{}: tensor '{}'", path, name), record).read());
+      header.tensors.emplace(name, EntryReader(fmt::format("{}: tensor '{}'", path, name), record).read());
       continue;
     }
     if (!record.is_object()) input_error("{}: __metadata__ is {}; expected an object", path, json_kind(record));
     for (const auto& [key, value] : record.items()) {
       if (!value.is_string()) input_error("{}: __metadata__ '{}' is {}; expected a text", path, key, json_kind(value));
-      metadata_.emplace(key, value.get<std::string>());
+      header.metadata.emplace(key, value.get<std::string>());
     }
   }
-  check_layout(path, tensors_, file.size() - data_begin_);
+  check_layout(path, header.tensors, file.size() - header.data_begin);
+  return header;
 }
 
+SafetensorsFile::SafetensorsFile(const std::string& path)
+    : path_(path), file_(path), header_(read_safetensors_header(path, file_.bytes())) {}
+
 std::span<const std::byte> SafetensorsFile::bytes(const SafetensorsEntry& entry) const {
-  return file_.bytes().subspan(data_begin_ + entry.begin, entry.end - entry.begin);
+  return file_.bytes().subspan(header_.data_begin + entry.begin, entry.end - entry.begin);
 }
 
 void SafetensorsBody::append(std::span<const std::byte> bytes) {

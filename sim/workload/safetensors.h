@@ -34,23 +34,34 @@ struct SafetensorsEntry {
 // "[2048, 4096]"
 std::string shape_text(std::span<const std::int64_t> shape);
 
+// What the header of a file says.
+struct SafetensorsHeader {
+  std::size_t data_begin = 0;  // byte of the file at which the tensors' bytes start
+  std::map<std::string, SafetensorsEntry> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+// `file` holds all bytes of the file called `path`; only the header is read. Every tensor lies inside the file.
+// InputError, with file, tensor, what was expected and what was found, for anything that breaks the format.
+SafetensorsHeader read_safetensors_header(const std::string& path, std::span<const std::byte> file);
+
 class SafetensorsFile {
  public:
-  // InputError, with file, tensor, what was expected and what was found, for anything that breaks the format.
+  // InputError as of read_safetensors_header, and for a file that cannot be mapped.
   explicit SafetensorsFile(const std::string& path);
 
   const std::string& path() const { return path_; }
-  const std::map<std::string, SafetensorsEntry>& tensors() const { return tensors_; }
-  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const std::map<std::string, SafetensorsEntry>& tensors() const { return header_.tensors; }
+  const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
   // Aligned to nothing more than the file happens to give.
   std::span<const std::byte> bytes(const SafetensorsEntry& entry) const;
+  // The bytes will not be needed soon (mapped_file.h).
+  void release(std::span<const std::byte> part) const { file_.release(part); }
 
  private:
   std::string path_;
   MappedFile file_;
-  std::size_t data_begin_ = 0;
-  std::map<std::string, SafetensorsEntry> tensors_;
-  std::map<std::string, std::string> metadata_;
+  SafetensorsHeader header_;
 };
 
 struct SafetensorsSpec {

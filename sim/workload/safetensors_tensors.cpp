@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensors of a run out of safetensors files.
+// Tensors of a run out of safetensors files and checkpoints in shards.
 #include <map>
 #include <mutex>
 #include <set>
 
 #include "models/base/error.h"
+#include "sim/workload/checkpoint.h"
 #include "sim/workload/matrix_file.h"
 #include "sim/workload/sha256.h"
 #include "sim/workload/tensors.h"
@@ -14,16 +15,19 @@ namespace {
 
 class SafetensorsTensors : public TensorSource {
  public:
-  SafetensorsTensors(const std::vector<std::string>& paths, const SafetensorsOptions& options) : options_(options) {
-    for (const std::string& path : paths) {
-      const auto file = std::make_shared<const SafetensorsFile>(path);
-      for (const auto& [name, entry] : file->tensors()) {
-        const auto [place, is_new] = tensors_.try_emplace(name, Located{file, &entry});
-        if (!is_new)
-          input_error("{}: tensor '{}' is also in {}; every name may be there once", path, name,
-                      place->second.file->path());
+  SafetensorsTensors(const std::vector<std::string>& arguments, const SafetensorsOptions& options) : options_(options) {
+    for (const std::string& argument : arguments) {
+      const std::string path = tensor_file(argument);
+      paths_.push_back(path);
+      if (is_checkpoint_index(path)) {
+        checkpoints_.push_back(std::make_unique<const ShardedCheckpoint>(path));
+        for (const auto& [name, shard] : checkpoints_.back()->weight_map())
+          add(name, {.path = path, .checkpoint = checkpoints_.back().get(), .place = {}});
+        continue;
       }
-      files_.push_back(file);
+      files_.push_back(std::make_shared<const SafetensorsFile>(path));
+      for (const auto& [name, entry] : files_.back()->tensors())
+        add(name, {.path = path, .checkpoint = nullptr, .place = {files_.back(), &entry}});
     }
   }
 
@@ -34,36 +38,55 @@ class SafetensorsTensors : public TensorSource {
   void require(const std::string& name, std::int64_t rows, std::int64_t cols) const override {
     located(name, rows, cols);
   }
-  std::string description() const override { return "tensors of " + joined(file_names()); }
+  std::string description() const override { return "tensors of " + joined(paths_); }
 
+  // Files are hashed whole; of a checkpoint in shards the index, and of the shards only the tensors that are used.
   std::vector<std::pair<std::string, std::string>> hashes() const override {
     std::vector<std::pair<std::string, std::string>> list;
-    for (const auto& file : files_) list.emplace_back(file->path(), sha256_of_file(file->path()));
+    for (const std::string& path : paths_) list.emplace_back(path, sha256_of_file(path));
+    const std::lock_guard lock(mutex_);
+    for (const std::string& name : used_) {
+      const auto& [file, entry] = tensors_.at(name).place;
+      const std::span<const std::byte> bytes = file->bytes(*entry);
+      list.emplace_back(fmt::format("{}:{}", file->path(), name), sha256(bytes));
+      file->release(bytes);
+    }
     return list;
   }
 
  private:
   struct Located {
-    std::shared_ptr<const SafetensorsFile> file;
-    const SafetensorsEntry* entry;
+    std::string path;                               // that the command line names
+    const ShardedCheckpoint* checkpoint = nullptr;  // that opens the tensor's shard
+    TensorPlace place;                              // empty: not yet opened
   };
 
-  std::vector<std::string> file_names() const {
-    std::vector<std::string> names;
-    for (const auto& file : files_) names.push_back(file->path());
-    return names;
+  void add(const std::string& name, Located located) {
+    const std::string path = located.path;
+    const auto [place, is_new] = tensors_.try_emplace(name, std::move(located));
+    if (!is_new)
+      input_error("{}: tensor '{}' is also in {}; every name may be there once", path, name, place->second.path);
   }
 
-  const Located& find(const std::string& name) const {
+  // Opens the shard of a checkpoint's tensor.
+  TensorPlace find(const std::string& name) const {
     const auto found = tensors_.find(name);
-    if (found != tensors_.end()) return found->second;
-    std::vector<std::string> names;
-    for (const auto& [candidate, place] : tensors_) names.push_back(candidate);
-    input_error("{}: no tensor '{}'{}", joined(file_names()), name, did_you_mean(name, names));
+    if (found == tensors_.end()) {
+      std::vector<std::string> names;
+      for (const auto& [candidate, place] : tensors_) names.push_back(candidate);
+      input_error("{}: no tensor '{}'{}", joined(paths_), name, did_you_mean(name, names));
+    }
+    const std::lock_guard lock(mutex_);
+    Located& located = found->second;
+    if (located.checkpoint && !located.place.file) {
+      located.place = located.checkpoint->find(name);
+      used_.insert(name);
+    }
+    return located.place;
   }
 
-  const Located& located(const std::string& name, std::int64_t rows, std::int64_t cols) const {
-    const Located& place = find(name);
+  TensorPlace located(const std::string& name, std::int64_t rows, std::int64_t cols) const {
+    const TensorPlace place = find(name);
     const auto& [file, entry] = place;
     const std::vector<std::int64_t> expected = {rows, cols};
     if (entry->shape != expected)
@@ -93,9 +116,12 @@ class SafetensorsTensors : public TensorSource {
   }
 
   SafetensorsOptions options_;
+  std::vector<std::string> paths_;  // as given, folders resolved
   std::vector<std::shared_ptr<const SafetensorsFile>> files_;
-  std::map<std::string, Located> tensors_;
+  std::vector<std::unique_ptr<const ShardedCheckpoint>> checkpoints_;
   mutable std::mutex mutex_;
+  mutable std::map<std::string, Located> tensors_;
+  mutable std::set<std::string> used_;  // of checkpoints
   mutable std::set<std::string> finite_;
 };
 

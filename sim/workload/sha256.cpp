@@ -3,6 +3,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 
 #include "models/base/error.h"
@@ -49,7 +50,16 @@ std::string sha256(std::string_view text) {
 }
 
 std::string sha256_of_file(const std::string& path) {
-  return sha256(MappedFile(path).bytes());
+  constexpr std::size_t kPiece = std::size_t{16} << 20;  // bytes in memory at a time
+  const MappedFile file(path);
+  Sha256 hash;
+  for (std::span<const std::byte> rest = file.bytes(); !rest.empty();) {
+    const std::span<const std::byte> piece = rest.first(std::min(kPiece, rest.size()));
+    hash.update(piece);
+    file.release(piece);
+    rest = rest.subspan(piece.size());
+  }
+  return hash.finish();
 }
 
 }  // namespace oscsim

@@ -22,10 +22,10 @@ MACHINES = ", ".join(sorted(name[:-5] for name in os.listdir(f"{ROOT}/configs/ma
 # (arguments, message): exit status 2, nothing on standard output, exactly this text on standard error.
 # `folder` is an empty folder in the working directory.
 WRONG_COMMAND_LINES = [
-    ("", "no command\n  allowed: run, trace, quantize, gemm, describe; see: oscsim --help"),
+    ("", "no command\n  allowed: run, trace, calibrate, quantize, gemm, describe; see: oscsim --help"),
     (
         "rum",
-        "unknown command 'rum'\n  allowed: run, trace, quantize, gemm, describe; did you mean 'run'?\n"
+        "unknown command 'rum'\n  allowed: run, trace, calibrate, quantize, gemm, describe; did you mean 'run'?\n"
         "  see: oscsim --help",
     ),
     ("--versoin", "unknown option '--versoin'; did you mean '--version'?\n  see: oscsim --help"),
@@ -128,7 +128,12 @@ WRONG_FILES = [
         "  allowed: on_chip, on_load, strided_dma, none; did you mean 'on_chip'?",
     ),
     ("run --gemm 8,16,64 --tensors missing.safetensors", "missing.safetensors: no such file"),
-    ("run --gemm 8,16,64 --tensors folder", "folder: is a directory, expected a file"),
+    (
+        "run --gemm 8,16,64 --tensors folder",
+        "folder: a folder without model.safetensors.index.json or model.safetensors; allowed: FILE.safetensors, "
+        "the folder of a checkpoint, or its index",
+    ),
+    ("calibrate folder", "folder: is a directory, expected a file"),
     ("run --gemm 8,16,64 --table missing.yaml", "missing.yaml: no such file"),
     ("run --gemm 8,16,64 --json nowhere/x.json", "nowhere/x.json: cannot be written: there is no folder 'nowhere'"),
     ("run --gemm 8,16,64 --csv folder", "folder: is a directory, expected a file to write"),
@@ -208,7 +213,7 @@ class HelpTest(ProgramTest):
         )
 
     def test_every_help_ends_with_an_example(self):
-        for command in ([], ["run"], ["trace"], ["quantize"], ["gemm"], ["describe"]):
+        for command in ([], ["run"], ["trace"], ["calibrate"], ["quantize"], ["gemm"], ["describe"]):
             with self.subTest(command):
                 text = self.check_done([*command, "--help"])
                 self.assertRegex(text, rf"\nExamples?:\n(  oscsim {' '.join(command)}.*\n)+$")

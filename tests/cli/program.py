@@ -9,8 +9,21 @@ import unittest
 
 PROGRAM, ROOT = (os.path.abspath(path) for path in sys.argv[1:3])
 
+with open(PROGRAM, "rb") as program_file:
+    IS_SANITIZED = b"__asan_init" in program_file.read()  # the sanitizers need memory of their own
+
 # A GEMM that runs in milliseconds.
 SMALL = ["run", "--machine", "edge_npu", "--gemm", "8,16,64,attn_in"]
+
+
+# Runs a program and prints the largest amount of memory that it had, in KiB. A process of its own: the figure of this
+# one would count every program that it has started before.
+MEASURE = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(done.returncode)
+"""
 
 
 class ProgramTest(unittest.TestCase):
@@ -33,6 +46,13 @@ class ProgramTest(unittest.TestCase):
         done = self.run_program(arguments)
         self.assertEqual((done.returncode, done.stderr), (0, ""), arguments)
         return done.stdout
+
+    def peak_mebibytes(self, arguments):
+        """The largest amount of memory that the program had; None under the sanitizers."""
+        command = [sys.executable, "-c", MEASURE, PROGRAM, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=250, cwd=self.folder.name)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), arguments)
+        return None if IS_SANITIZED else int(done.stdout) / 1024
 
     def check_refused(self, arguments, message):
         """Exit status 2, nothing on standard output, exactly this text on standard error."""

@@ -101,6 +101,20 @@ TEST(PlanGemm, OscFallsBackToMxfp8ForDownProj) {
   EXPECT_TRUE(plan.activation.quantises());
 }
 
+TEST(PlanGemm, DecisionReplacesThePositionsOfASchemeWithABranch) {
+  const auto formats = [](const char* name, Position position, Treatment decided) {
+    const GemmPlan plan = plan_gemm(scheme(name), position, kM, kN, kK, decided);
+    return std::pair(plan.passes.front().format, plan.activation.gather_group > 0);
+  };
+  EXPECT_EQ(formats("osc", Position::down_in, Treatment::osc), std::pair(FormatId::mxfp4, true));
+  EXPECT_EQ(formats("osc", Position::attn_in, Treatment::fallback), std::pair(FormatId::mxfp8, false));
+  EXPECT_EQ(formats("osc", Position::lm_head, Treatment::osc), std::pair(FormatId::bf16, false));  // kept
+  EXPECT_EQ(formats("w4a4", Position::down_in, Treatment::fallback), std::pair(FormatId::mxfp4, false));
+  SchemeParams params = scheme("osc");
+  params.fallback.reset();
+  EXPECT_THROW(plan_gemm(params, Position::attn_in, kM, kN, kK, Treatment::fallback), DefectError);
+}
+
 TEST(PlanGemm, TailGroupHasAColumnOfItsOwn) {
   SchemeParams params = scheme("osc");
   for (const std::int64_t group : {16, 32, 64}) {

@@ -12,8 +12,16 @@ ChannelTableFile tables() {
   ChannelTableFile file;
   file.group = 32;
   file.source = "synthetic, seed 1";
-  file.tables.push_back({.input = "model.layers.0.attn_in", .density = 0.7, .channels = {3, -1, 31}});
-  file.tables.push_back({.input = "model.layers.0.o_in", .density = {}, .channels = {0}});
+  file.tables.resize(2);
+  file.tables[0].input = "model.layers.0.attn_in";
+  file.tables[0].position = Position::attn_in;
+  file.tables[0].decision = Treatment::fallback;
+  file.tables[0].density = 0.7;
+  file.tables[0].channels = {3, -1, 31};
+  file.tables[0].above = {10, 0, 4};
+  file.tables[0].hits = {7, 0, 2};
+  file.tables[1].input = "model.layers.0.o_in";
+  file.tables[1].channels = {0};
   file.path = "table.yaml";
   return file;
 }
@@ -30,7 +38,11 @@ TEST(ChannelTableFile, WhatIsWrittenReadsBack) {
   EXPECT_EQ(read.alpha, 5);
   EXPECT_EQ(read.source, "synthetic, seed 1");
   EXPECT_EQ(read.tables[0].density, 0.7);
+  EXPECT_EQ(read.tables[0].hits, (std::vector<std::int64_t>{7, 0, 2}));
   EXPECT_FALSE(read.tables[1].density);
+  EXPECT_EQ(read.decision("model.layers.0.attn_in"), Treatment::fallback);
+  EXPECT_EQ(read.decision("model.layers.0.o_in"), std::nullopt);
+  EXPECT_EQ(read.decision("model.layers.0.down_in"), std::nullopt);
   const ChannelTable expected{.group = 32, .channels = {3, -1, 31}};
   EXPECT_EQ(read.find("model.layers.0.attn_in", 96, 32), expected);
 }
@@ -59,6 +71,14 @@ TEST(ChannelTableFile, RefusesChannelsOutOfRangeAndSecondTables) {
   EXPECT_EQ(error_reading("schema: 1\ngroup: 16\ntables:\n  - {input: a, channels: [-2]}\n"),
             "FILE:4:27: tables[0].channels[0] is -2; allowed: at least -1");
   EXPECT_EQ(error_reading("schema: 1\ngroup: 16\ntables: []\n"), "FILE:3:9: there are no tables");
+}
+
+TEST(ChannelTableFile, RefusesCountsThatDoNotFit) {
+  const std::string head = "schema: 1\ngroup: 16\ntables:\n  - {input: a, channels: [0, 1], ";
+  EXPECT_EQ(error_reading(head + "above: [1]}\n"), "FILE:4:41: above of 'a' has 1 numbers for 2 groups");
+  EXPECT_EQ(error_reading(head + "above: [3, 3], hits: [3, 4]}\n"), "FILE:4:59: 4 hits of 'a' among 3 tokens");
+  EXPECT_EQ(error_reading(head + "decision: ocs}\n"),
+            "FILE:4:44: unknown value 'ocs' for tables[0].decision\n  allowed: osc, fallback; did you mean 'osc'?");
 }
 
 }  // namespace

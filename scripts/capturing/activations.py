@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A split's activations, layer by layer, in a file. sim/workload/README.md has the names of tensors."""
+import tempfile
+
+import torch
+
+from .tensor_file import TensorFile, bytes_of
+
+
+class ActivationFile:
+    """Rows of the layer's own activations go to their place at once; those of experts, whose number only the end of a
+    layer tells, through a spool file: memory holds one prompt's."""
+
+    def __init__(self, path, metadata, tokens, layers, experts):
+        self.file = TensorFile(path, metadata, layers * (4 + 2 * experts))
+        self.tokens = tokens
+        self.spool = tempfile.TemporaryFile(dir=path.parent)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.__exit__()
+        self.spool.close()
+
+    def begin_layer(self, layer):
+        self.prefix = f"model.layers.{layer}."
+        self.places = {}  # activation -> where its next row goes
+        self.pieces = {}  # activation of an expert -> [(offset in the spool, values' type, shape)]
+        self.spool.seek(0)
+
+    def add(self, inputs):
+        """The activations of a prompt."""
+        for name, values in inputs.items():
+            if ".experts." in name:
+                self.pieces.setdefault(name, []).append((self.spool.tell(), values.dtype, values.shape))
+                self.spool.write(bytes_of(values))
+                continue
+            if name not in self.places:
+                shape = [self.tokens, values.shape[1]]
+                self.places[name] = self.file.reserve(self.prefix + name, values.dtype, shape)
+            self.file.write(self.places[name], values)
+            self.places[name] += values.numel() * values.element_size()
+
+    def end_layer(self):
+        for name, pieces in sorted(self.pieces.items(), key=lambda item: expert_order(item[0])):
+            _, dtype, (_, width) = pieces[0]
+            place = self.file.reserve(self.prefix + name, dtype, [sum(shape[0] for *_, shape in pieces), width])
+            for offset, _, shape in pieces:
+                values = torch.empty(shape, dtype=dtype)
+                self.spool.seek(offset)
+                self.spool.readinto(bytes_of(values))
+                self.file.write(place, values)
+                place += values.numel() * values.element_size()
+
+    def finish(self):
+        self.file.finish()
+
+
+def expert_order(name):
+    """ "mlp.experts.10.down_in" behind "mlp.experts.9.down_in"."""
+    _, _, expert, position = name.split(".")
+    return int(expert), position
