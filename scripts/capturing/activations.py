@@ -13,7 +13,7 @@ class ActivationFile:
 
     def __init__(self, path, metadata, tokens, layers, experts):
         self.file = TensorFile(path, metadata, layers * (4 + 2 * experts))
-        self.tokens = tokens
+        self.tokens, self.experts = tokens, experts
         self.spool = tempfile.TemporaryFile(dir=path.parent)
 
     def __enter__(self):
@@ -43,21 +43,21 @@ class ActivationFile:
             self.places[name] += values.numel() * values.element_size()
 
     def end_layer(self):
-        for name, pieces in sorted(self.pieces.items(), key=lambda item: expert_order(item[0])):
-            _, dtype, (_, width) = pieces[0]
-            place = self.file.reserve(self.prefix + name, dtype, [sum(shape[0] for *_, shape in pieces), width])
-            for offset, _, shape in pieces:
-                values = torch.empty(shape, dtype=dtype)
-                self.spool.seek(offset)
-                self.spool.readinto(bytes_of(values))
-                self.file.write(place, values)
-                place += values.numel() * values.element_size()
+        """An expert that no token reached gets tensors without rows: a table made from them knows it, and bypasses."""
+        of_position = {name.rsplit(".", 1)[1]: pieces[0] for name, pieces in sorted(self.pieces.items())}
+        for expert in range(self.experts):
+            for position, (_, dtype, (_, width)) in of_position.items():
+                name = f"mlp.experts.{expert}.{position}"
+                self._copy(name, dtype, width, self.pieces.get(name, []))
+
+    def _copy(self, name, dtype, width, pieces):
+        place = self.file.reserve(self.prefix + name, dtype, [sum(shape[0] for *_, shape in pieces), width])
+        for offset, _, shape in pieces:
+            values = torch.empty(shape, dtype=dtype)
+            self.spool.seek(offset)
+            self.spool.readinto(bytes_of(values))
+            self.file.write(place, values)
+            place += values.numel() * values.element_size()
 
     def finish(self):
         self.file.finish()
-
-
-def expert_order(name):
-    """ "mlp.experts.10.down_in" behind "mlp.experts.9.down_in"."""
-    _, _, expert, position = name.split(".")
-    return int(expert), position

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/reproduce/beyond_the_paper.py: the idealised end of its tables is the closed form, and costs only cost.
+"""scripts/reproduce/beyond_the_paper.sh: the idealised end of its table is the closed form, costs only cost, and the README
+shows its rows.
 
 usage: beyond_test.py OSCSIM SOURCE_ROOT
 """
@@ -20,23 +21,28 @@ def ceiling(down_share):
 # Multiply-accumulates of a token, from the models' config.json: q, k, v, o, gate, up and down.
 QWEN3_8B = ceiling(12288 * 4096 / (4096 * (4096 + 1024 + 1024 + 4096) + 3 * 12288 * 4096))
 
+MODELS = ("Qwen3-8B", "Qwen3-30B-A3B")
+
 
 class BeyondTest(unittest.TestCase):
-    def test_costs_start_at_the_closed_form_and_only_cost(self):
+    def test_costs_start_at_the_closed_form_and_only_cost_and_readme_shows_them(self):
         done = subprocess.run(
-            [f"{ROOT}/scripts/reproduce/beyond_the_paper.py", "--models", "Qwen3-8B", "--m", "16,4096"],
+            [f"{ROOT}/scripts/reproduce/beyond_the_paper.sh", "--m", "16,2048"],
             capture_output=True,
             text=True,
             env=os.environ | {"OSCSIM": PROGRAM},
             timeout=240,
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
-        headings = [row for row in rows if row[0] == "M"]
-        self.assertEqual([len(row) for row in headings], [9, 8])
-        costs = {row[0]: [float(cell.split()[0]) for cell in row[1:]] for row in rows if len(row) == 9 and row[0].isdigit()}
-        self.assertEqual(set(costs), {"16", "4096"})
-        self.assertAlmostEqual(costs["4096"][0], QWEN3_8B, delta=0.01)
+        with open(f"{ROOT}/README.md") as file:
+            readme = file.read()
+        lines = done.stdout.partition("\n\n")[0].splitlines()
+        for line in lines:
+            self.assertIn(line + "\n", readme)
+        rows = [line.strip("| ").split(" | ") for line in lines[2:]]
+        self.assertEqual([row[:2] for row in rows], [[model, m] for model in MODELS for m in ("16", "2048")])
+        costs = {tuple(row[:2]): [float(cell.split()[0]) for cell in row[2:10]] for row in rows}
+        self.assertAlmostEqual(costs["Qwen3-8B", "2048"][0], QWEN3_8B, delta=0.01)
         for speedups in costs.values():
             for before, after in zip(speedups[:5], speedups[1:6]):  # what only OSC has, or has more of
                 self.assertLessEqual(after, before + 0.002)
