@@ -82,6 +82,7 @@ class Chip : public sc_core::sc_module {
         const Pipe& pipe = *core->pipes()[i];
         ensure(pipe.finished(), "no progress at cycle {}:\n{}", clock_.now().cycle(), states());
         times[i] = pipe.time();
+        result.activity += pipe.activity();
         end = std::max(end, pipe.time().end);
         result.commands += pipe.time().commands;
       }

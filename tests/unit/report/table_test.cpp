@@ -62,6 +62,19 @@ GEMMs and shared work take 66.7 % of osc's time and 85.7 % of w8a8's
 )"));
 }
 
+TEST(ResultTable, ShowsEnergyByPartAndWhatOfItIsAssumed) {
+  RunResult result = sample_result();
+  EXPECT_THAT(result_table(result), Not(HasSubstr("energy")));
+  result.costs = "7nm";
+  result.scheme_total.energy[cost::EnergyPart::tensor] = {2.5, 2.5};
+  result.scheme_total.energy[cost::EnergyPart::gather] = {0.5, 0};
+  result.scheme_total.energy[cost::EnergyPart::hbm] = {1, 0};
+  result.baseline_total.energy[cost::EnergyPart::tensor] = {5, 4};
+  result.baseline_total.energy[cost::EnergyPart::hbm] = {3, 0};
+  result.area[cost::AreaPart::l2] = {8, 2};
+  EXPECT_THAT(result_table(result), HasSubstr("x"));
+}
+
 TEST(ResultTable, SaysWhatGemmsOnlyLeavesOut) {
   RunResult result = sample_result();
   result.scheme_operations.time_us = 5;
