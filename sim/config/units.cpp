@@ -193,8 +193,8 @@ constinit const UnitSystem kHertzUnits{"frequency", "1.65GHz", kFrequencies};
 constinit const UnitSystem kBytesPerSecondUnits{"bandwidth", "5TB/s", kRates};
 constinit const UnitSystem kBytesPerCycleUnits{"bandwidth per clock cycle", "256B/cycle", kCycleRates};
 constinit const UnitSystem kNanosecondsUnits{"time", "500ns", kTimes};
-constinit const UnitSystem kPicojoulesUnits{"energy", "0.1pJ", kEnergies};
-constinit const UnitSystem kSquareMicrometresUnits{"area", "36um2", kAreas};
+constinit const UnitSystem kPicojoulesUnits{"quantity of energy", "0.1pJ", kEnergies};
+constinit const UnitSystem kSquareMicrometresUnits{"surface area", "36um2", kAreas};
 constinit const UnitSystem kPowerDensityUnits{"power per area", "50mW/mm2", kPowerDensities};
 
 std::vector<std::string> UnitSystem::names() const {

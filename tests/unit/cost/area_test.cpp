@@ -44,7 +44,8 @@ TEST(Area, AUnitIsAsLargeAsItsLargestMultiplierOfEachWidth) {
   CostTable table = sample_table();
   const double before = area_of(table, sample_chip())[AreaPart::tensor].value;
   table.area.mac.kinds[static_cast<std::size_t>(MacKind::nvfp4)].value = SquareMicrometres(20);  // 16 before
-  EXPECT_DOUBLE_EQ(area_of(table, sample_chip())[AreaPart::tensor].value - before, 2 * 256 * 64 * 4 * 0.25 * kMm2);
+  EXPECT_DOUBLE_EQ(area_of(table, sample_chip())[AreaPart::tensor].value,
+                   before + 2 * 256 * 64 * (20 - 16) * 0.25 * kMm2);
 }
 
 TEST(Area, GrowsWithEveryParameter) {
