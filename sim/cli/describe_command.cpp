@@ -20,7 +20,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kMachines = "configs/machines", kSchemes = "configs/schemes", kTraces = "traces";
+constexpr std::string_view kMachines = "configs/machines", kSchemes = "configs/schemes", kTraces = "traces",
+                           kCosts = "configs/costs";
 
 // Elsewhere than in a terminal every entry is one line, whatever its length.
 std::size_t width() {
@@ -105,7 +106,8 @@ Shown overview() {
   TextTable table({{""}, {""}});
   std::string gap;
   const auto section = [&](std::string_view kind, std::string_view folder, auto describe) {
-    table.add_line(fmt::format("{}{}s in {}: oscsim describe {} [NAME]", std::exchange(gap, "\n"), kind, folder, kind));
+    table.add_line(fmt::format("{}{}{} in {}: oscsim describe {} [NAME]", std::exchange(gap, "\n"), kind,
+                               kind.ends_with('s') ? "" : "s", folder, kind));
     for (const std::string& name : config::available_names(folder)) {
       const std::string meaning = one_line([&] { return describe(name); });
       table.add({"  " + name, meaning});
@@ -117,6 +119,9 @@ Shown overview() {
   });
   section("scheme", kSchemes, [](const std::string& name) {
     return config::read_file_as<SchemeConfig>(config::locate(kSchemes, name)).description;
+  });
+  section("costs", kCosts, [](const std::string& name) {
+    return config::read_file_as<cost::CostTable>(config::locate(kCosts, name)).description;
   });
   section("trace", kTraces, [](const std::string& name) {
     const TraceDocument document = read_trace_document(config::locate(kTraces, name).string());
@@ -138,9 +143,11 @@ Shown described(const DescribeArguments& arguments) {
     return name.empty() ? parameters<units::MachineParams>() : values<units::MachineParams>(kMachines, name);
   if (arguments.kind == "scheme")
     return name.empty() ? parameters<SchemeConfig>() : values<SchemeConfig>(kSchemes, name);
+  if (arguments.kind == "costs")
+    return name.empty() ? parameters<cost::CostTable>() : values<cost::CostTable>(kCosts, name);
   if (arguments.kind == "format") return name.empty() ? all_formats() : format(name);
   if (arguments.kind == "trace") return name.empty() ? traces() : trace(name);
-  const std::vector<std::string> kinds{"machine", "scheme", "format", "trace"};
+  const std::vector<std::string> kinds{"machine", "scheme", "format", "trace", "costs"};
   input_error("describe: unknown kind '{}'\n  allowed: {}{}", arguments.kind, joined(kinds),
               did_you_mean(arguments.kind, kinds));
 }
@@ -150,7 +157,7 @@ Shown described(const DescribeArguments& arguments) {
 void add_describe_command(CLI::App& app, Action& action) {
   const auto arguments = std::make_shared<DescribeArguments>();
   CLI::App& command = *app.add_subcommand("describe", "Show what there is, every parameter, or one file");
-  command.add_option("kind", arguments->kind, "machine, scheme, format or trace; none: a list of all names")
+  command.add_option("kind", arguments->kind, "machine, scheme, format, trace or costs; none: a list of all names")
       ->type_name("KIND");
   command.add_option("name", arguments->name, "a file or a name; none: every parameter of the kind")
       ->type_name("FILE|NAME");

@@ -8,9 +8,9 @@
 namespace oscsim {
 namespace {
 
-constexpr std::string_view kSideColumns[] = {"name",           "formats",        "cycles",          "time_us",
-                                             "bound",          "hbm_read_bytes", "hbm_write_bytes", "l2_read_bytes",
-                                             "l2_write_bytes", "sqnr_db",        "max_abs_error",   "accuracy_rows"};
+constexpr std::string_view kSideColumns[] = {
+    "name",          "formats",        "cycles",    "time_us", "bound",         "hbm_read_bytes", "hbm_write_bytes",
+    "l2_read_bytes", "l2_write_bytes", "energy_uj", "sqnr_db", "max_abs_error", "accuracy_rows"};
 
 class Line {
  public:
@@ -46,6 +46,7 @@ class Line {
     add(side->traffic.hbm_write.count());
     add(side->traffic.l2_read.count());
     add(side->traffic.l2_write.count());
+    add(side->energy.total());
     side->accuracy ? add(side->accuracy->sqnr_db) : add("");
     side->accuracy ? add(side->accuracy->max_abs_error) : add("");
     side->accuracy ? add(side->accuracy->rows) : add("");

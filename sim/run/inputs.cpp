@@ -127,6 +127,8 @@ nlohmann::ordered_json provenance_of(const RunOptions& options, const RunInputs&
   json["trace_name"] = inputs.trace_name;
   json["trace_sha256"] =
       inputs.trace.sha256.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(inputs.trace.sha256);
+  json["costs_name"] = inputs.costs_name;
+  json["costs_sha256"] = sha256_of_file(config::locate("configs/costs", options.costs).string());
   json["gemms"] = options.gemms;
   json["layers"] = options.layers;
   json["only"] = options.only;
@@ -155,6 +157,9 @@ RunInputs read_inputs(const RunOptions& options) {
   inputs.machine = read_named<units::MachineParams>(machine_path, "machine", overrides, problems);
   inputs.scheme = {stem(scheme_path), read_named<SchemeConfig>(scheme_path, "scheme", overrides, problems)};
   inputs.baseline = {stem(baseline_path), read_named<SchemeConfig>(baseline_path, "baseline", overrides, problems)};
+  const auto costs_path = config::locate("configs/costs", options.costs);
+  inputs.costs_name = stem(costs_path);
+  inputs.costs = read_named<cost::CostTable>(costs_path, "costs", {}, problems);
   const auto pinned = overridden(MappingParams{}, "mapping", overrides, problems);
   pin(inputs.scheme.config.mapping, pinned);
   pin(inputs.baseline.config.mapping, pinned);

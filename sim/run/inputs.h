@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "models/cost/cost_table.h"
 #include "models/schemes/scheme.h"
 #include "models/units/machine.h"
 #include "sim/mapping/mapping_params.h"
@@ -37,6 +38,8 @@ struct RunInputs {
   std::string machine_name;
   units::MachineParams machine;
   NamedScheme scheme, baseline;
+  std::string costs_name;
+  cost::CostTable costs;
   std::string trace_name;
   Trace trace;
   std::optional<ChannelTableFile> table;

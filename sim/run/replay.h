@@ -8,6 +8,7 @@
 
 #include "models/schemes/operands.h"
 #include "sim/run/accuracy.h"
+#include "sim/run/costs.h"
 #include "sim/run/inputs.h"
 #include "sim/run/output_hash.h"
 #include "sim/run/timing.h"
@@ -46,6 +47,8 @@ class Replay {
   std::optional<SideResult> attention_cast(Side side, const Operation& cast);
   SideResult operation_side(Side side, const Operation& operation);
   GemmPlan plan_of(const NamedScheme& scheme, const Gemm& gemm) const;
+  // `result` as that of `label`, with the energy of what it did.
+  SideResult labelled(SideResult result, const WorkLabel& label, const MacKinds& kinds) const;
   const NamedScheme& scheme_of(Side side) const { return side == Side::scheme ? inputs_.scheme : inputs_.baseline; }
   SideResult timed(Side side, const Gemm& gemm, Input& input, const units::TileObserver& on_output);
   numerics::GemmOperands operands(const GemmPlan& plan, const PreparedOperand& activation,
@@ -65,6 +68,7 @@ class Replay {
   const RunInputs& inputs_;
   numerics::Accumulator accumulator_;
   TimingModel timing_;
+  cost::CostModel costs_;
   std::map<std::string, Input> waiting_;
   OutputHash hash_;
 };

@@ -16,11 +16,13 @@ namespace {
 void add(SideTotal& total, const SideResult& side, std::int64_t repeat) {
   total.cycles += side.cycles * repeat;
   total.time_us += side.time_us * static_cast<double>(repeat);
+  total.energy.add(side.energy, static_cast<double>(repeat));
 }
 
 void add(SideTotal& total, const SideTotal& part) {
   total.cycles += part.cycles;
   total.time_us += part.time_us;
+  total.energy.add(part.energy);
 }
 
 void add(SideTotal& total, const std::optional<SideResult>& side, std::int64_t repeat) {
@@ -118,6 +120,7 @@ RunResult run(const RunOptions& options, const Progress& progress, const Recorde
   result.scheme = inputs.scheme.name;
   result.baseline = inputs.baseline.name;
   result.trace = inputs.trace_name;
+  result.costs = inputs.costs_name;
   result.provenance = inputs.provenance;
   const RunContext context{options, inputs, progress, recorders};
   if (options.outputs.empty())

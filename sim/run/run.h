@@ -20,6 +20,7 @@ struct RunOptions {
   std::string baseline = "w8a8";
   std::vector<std::string> settings;  // --set path=value; paths start with machine, scheme, baseline, trace or mapping
   std::vector<std::string> tensors;   // safetensors files; empty: synthetic
+  std::string costs = "7nm";          // table of energy and area
   std::string table;                  // channel table file; empty: from the tensors
   std::vector<std::string> gemms;     // "M,N,K[,position]", instead of the trace
   std::string layers;                 // "0-3"

@@ -116,6 +116,7 @@ SideResult timing_of(const units::MachineParams& machine, PipeId primary, const 
   result.cycles = simulation.total;
   result.time_us = static_cast<double>(simulation.total.count()) / machine.clock.count() * 1e6;
   result.traffic = simulation.traffic;
+  result.activity = simulation.activity;
 
   Stack stack;
   std::array<std::int64_t, kPipes> busy{};

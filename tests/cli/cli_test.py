@@ -92,7 +92,7 @@ WRONG_VALUES = [
     ("trace Qwen3-8B --phase prefill --tokens 8 --rows skewed --skew -1", "--skew: -1; allowed: 0 to 16"),
     (
         "describe machines",
-        "describe: unknown kind 'machines'\n  allowed: machine, scheme, format, trace; did you mean 'machine'?",
+        "describe: unknown kind 'machines'\n  allowed: machine, scheme, format, trace, costs; did you mean 'machine'?",
     ),
     (
         "describe format mxfp5",
@@ -376,13 +376,13 @@ class TraceTest(ProgramTest):
 class DescribeTest(ProgramTest):
     def test_overview_lists_every_file(self):
         text = self.check_done(["describe"])
-        for folder in ("configs/machines", "configs/schemes", "traces"):
+        for folder in ("configs/machines", "configs/schemes", "configs/costs", "traces"):
             for name in os.listdir(f"{ROOT}/{folder}"):
                 if name.endswith(".yaml"):
                     self.assertIn(f"\n  {name[:-5]} ", text)
 
     def test_every_parameter_has_a_meaning(self):
-        for kind in ("machine", "scheme"):
+        for kind in ("machine", "scheme", "costs"):
             rows = json.loads(self.check_done(["describe", kind, "--json"]))
             self.assertGreater(len(rows), 10)
             for row in rows:
@@ -394,6 +394,7 @@ class DescribeTest(ProgramTest):
     def test_values_of_a_file(self):
         self.assertRegex(self.check_done(["describe", "machine", "edge_npu"]), r"\ncore\.gather\.lanes +\d+ +\w")
         self.assertRegex(self.check_done(["describe", "scheme", "w8a8"]), r"\noutliers +none +\w")
+        self.assertRegex(self.check_done(["describe", "costs", "7nm"]), r"\nenergy\.mac\.int8\.value +100fJ +\w")
         resolved = json.loads(self.check_done(["describe", "scheme", "osc", "--json"]))
         self.assertEqual(resolved["outliers"]["group"], 32)
 
