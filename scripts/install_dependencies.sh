@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libsystemc-dev libboost-dev libyaml-cpp-dev libfmt-dev libtbb-dev nlohmann-json3-dev libcli11-dev libssl-dev zlib1g-dev)
 if [[ "${1:-}" == --develop ]]; then
-  packages+=(libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev libdnnl-dev clang-format clang-tidy python3 python3-venv)
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev libdnnl-dev slurm-wlm slurm-client munge clang-format clang-tidy python3 python3-venv)
 elif [[ $# -gt 0 ]]; then
   echo "usage: $0 [--develop]" >&2
   exit 2

@@ -64,7 +64,7 @@ std::string counts_text(const sweep::Counts& counts) {
 int sweep_command(const SweepArguments& arguments) {
   if (arguments.file.empty())
     input_error(
-        "no sweep file\n  write for example: oscsim sweep branch_and_gather -o results; see: oscsim sweep --help");
+        "no sweep file\n  write for example: oscsim sweep ten_parameters -o results; see: oscsim sweep --help");
   if (arguments.folder.empty()) input_error("-o is missing: the folder for the results");
   sweep::SweepOptions options;
   options.jobs = static_cast<std::size_t>(integer_argument("--jobs", arguments.jobs, 0, kMostJobs));
@@ -218,7 +218,7 @@ void add_submit(CLI::App& command, Action& action) {
       ->allow_extra_args(false);
   sub.add_flag("--retry-failed", arguments->retry_failed, "run failed points again");
   sub.add_flag("--dry-run", arguments->dry_run, "show the script of the array, submit nothing");
-  sub.footer("Example:\n  oscsim sweep submit branch_and_gather -o results --minutes 30 --sbatch=--partition=main\n");
+  sub.footer("Example:\n  oscsim sweep submit ten_parameters -o results --minutes 30 --sbatch=--partition=main\n");
   sub.callback([arguments, &action] { action = [arguments] { return submit_command(*arguments); }; });
 }
 
@@ -245,7 +245,7 @@ void add_sweep_command(CLI::App& app, Action& action) {
   command.add_flag("--no-memo", arguments->no_memo, "simulate equal work anew each time; the rows are the same");
   command.footer(
       "Examples:\n"
-      "  oscsim sweep branch_and_gather -o results\n"
+      "  oscsim sweep ten_parameters -o results\n"
       "  oscsim sweep my_sweep.yaml -o results --shard 3/8     then: oscsim sweep merge results\n"
       "  oscsim sweep submit my_sweep.yaml -o results          then: oscsim sweep status results\n");
   command.callback([arguments, &command, &action] {

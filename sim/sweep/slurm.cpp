@@ -38,9 +38,12 @@ Output output_of(const std::string& command) {
   return output;
 }
 
-std::string header(const SlurmJob& job, const std::string& name) {
-  std::string text =
-      fmt::format("#!/usr/bin/env bash\n#SBATCH --job-name={}-{}\n", name, job.folder.filename().string());
+// `log` is the name of the log with Slurm's placeholders; those of the folder's name are none.
+std::string header(const SlurmJob& job, const std::string& name, const std::string& log) {
+  std::string folder;
+  for (const char letter : job.folder.string()) folder += letter == '%' ? std::string("%%") : std::string(1, letter);
+  std::string text = fmt::format(
+      "#!/usr/bin/env bash\n#SBATCH --job-name=oscsim-{}\n#SBATCH --output=\"{}/slurm/{}\"\n", name, folder, log);
   text += "#SBATCH --ntasks=1\n#SBATCH --requeue\n#SBATCH --open-mode=append\n";
   return text;
 }
@@ -72,10 +75,10 @@ std::string ranges_text(const std::vector<std::int64_t>& numbers) {
 
 // exec: the signal before the time limit goes to the batch step's first process, which then is oscsim itself.
 std::string array_script(const SlurmJob& job) {
-  std::string text = header(job, "sweep");
+  std::string text = header(job, "sweep", "%A_%a.log");
   text += fmt::format("#SBATCH --array={}\n#SBATCH --cpus-per-task={}\n#SBATCH --time={}\n", ranges_text(job.left),
                       job.jobs, job.minutes);
-  text += "#SBATCH --signal=B:TERM@60\n#SBATCH --output=slurm/%A_%a.log\n";
+  text += "#SBATCH --signal=B:TERM@60\n";
   text += fmt::format("exec {} sweep {} -o {} --jobs {} --shard \"$SLURM_ARRAY_TASK_ID/{}\"{}\n", quoted(job.program),
                       quoted(job.file), quoted(job.folder.string()), job.jobs, job.shards,
                       job.retry_failed ? " --retry-failed" : "");
@@ -83,8 +86,8 @@ std::string array_script(const SlurmJob& job) {
 }
 
 std::string merge_script(const SlurmJob& job) {
-  std::string text = header(job, "merge");
-  text += "#SBATCH --time=60\n#SBATCH --output=slurm/%j_merge.log\n";
+  std::string text = header(job, "merge", "%j_merge.log");
+  text += "#SBATCH --time=60\n";
   text += fmt::format("exec {} sweep merge {}\n", quoted(job.program), quoted(job.folder.string()));
   return text;
 }
