@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <optional>
@@ -91,8 +92,8 @@ class Lexer {
 };
 
 bool is_comparison(const Token& token) {
-  return token.kind == Token::Kind::symbol && std::string_view("<=>=!=").find(token.text) != std::string_view::npos &&
-         token.text != "=";
+  constexpr std::array<std::string_view, 6> kComparisons{"<", "<=", ">", ">=", "==", "!="};
+  return token.kind == Token::Kind::symbol && std::ranges::find(kComparisons, token.text) != kComparisons.end();
 }
 
 class Parser {
