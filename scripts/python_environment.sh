@@ -2,10 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes build/venv with the packages of tests/requirements.txt when it is missing or they have changed, then runs its
 # Python with the arguments, if there are any. Needs the network (PyPI) only when it makes something.
+# With --extra NAME first: build/venv-NAME and scripts/requirements_NAME.txt, what only some scripts need.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/build/venv
 requirements=$root/tests/requirements.txt
+if [[ "${1:-}" == --extra ]]; then
+  venv=$root/build/venv-$2
+  requirements=$root/scripts/requirements_$2.txt
+  shift 2
+fi
 
 make_environment() {
   echo "python environment: installing $requirements into $venv" >&2
@@ -26,7 +32,7 @@ make_environment() {
 }
 
 mkdir -p "$root/build"
-exec 9>"$root/build/venv.lock"
+exec 9>"$venv.lock"
 flock 9  # tests run in parallel
 cmp -s "$requirements" "$venv/installed.txt" || make_environment
 exec 9>&-
