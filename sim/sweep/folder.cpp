@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "models/base/error.h"
@@ -67,6 +68,21 @@ Json description(const Sweep& sweep, const std::vector<std::string>& keys) {
   return json;
 }
 
+// Other files than what is left of a sweep.json whose writer was killed.
+bool holds_other_files(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return false;
+  return std::ranges::any_of(fs::directory_iterator(folder), [](const fs::directory_entry& entry) {
+    return !entry.path().filename().string().starts_with(".sweep.json.");
+  });
+}
+
+// Shards that start together need not all write the same.
+void write_unless_equal(const fs::path& path, const std::string& text) {
+  std::ifstream file(path, std::ios::binary);
+  if (file && std::string(std::istreambuf_iterator<char>(file), {}) == text) return;
+  config::write_file_atomically(path, text);
+}
+
 // Complete lines, without their ends.
 template <class Use>
 void each_line(const fs::path& path, const Use& use) {
@@ -104,7 +120,7 @@ std::optional<Shard> shard_from_environment() {
 void Folder::require_ours() const {
   const fs::path file = path_ / "sweep.json";
   if (!fs::exists(file)) {
-    if (fs::is_directory(path_) && !fs::is_empty(path_))
+    if (holds_other_files(path_))
       input_error("{}: holds files, but no sweep.json; take an empty or a new folder", path_.string());
     return;
   }
@@ -118,12 +134,15 @@ void Folder::require_ours() const {
 
 void Folder::begin(const Sweep& sweep, const std::vector<std::string>& keys) const {
   std::error_code error;
+  fs::create_directories(path_, error);
+  if (error) input_error("{}: cannot be made: {}", path_.string(), error.message());
+  // First, so that a folder whose writer was killed is known as ours.
+  write_unless_equal(path_ / "sweep.json", description(sweep, keys).dump(2) + "\n");
   fs::create_directories(path_ / "rows", error);
   if (error) input_error("{}: cannot be made: {}", (path_ / "rows").string(), error.message());
   std::string points;
   for (std::size_t i = 0; i < keys.size(); ++i) points += point_line(sweep, i, keys[i]) + "\n";
-  config::write_file_atomically(path_ / "points.jsonl", points);
-  config::write_file_atomically(path_ / "sweep.json", description(sweep, keys).dump(2) + "\n");
+  write_unless_equal(path_ / "points.jsonl", points);
 }
 
 std::vector<PointInfo> Folder::points() const {
