@@ -90,7 +90,8 @@ std::string key_of(const GemmPlan& plan, const MappingParams& pinned) {
     key += fmt::format(" {}", pin.value_or(0));
   for (const auto& pin : {pinned.drain_follows, pinned.constants_folded}) key += pin ? (*pin ? " yes" : " no") : " -";
   if (pinned.order) key += name_of(*pinned.order);
-  if (pinned.quantise == QuantisePlace::fused) key += fmt::format(" fused {}", plan.activation.gather_group);
+  if (pinned.quantise == QuantisePlace::fused)
+    key += fmt::format(" fused {} {}", name_of(plan.activation.format), plan.activation.gather_group);
   return key;
 }
 

@@ -182,6 +182,13 @@ std::map<std::string, Status> Folder::statuses() const {
   return statuses;
 }
 
+void Folder::repair(const Shard& shard) const {
+  for (const auto& entry : fs::directory_iterator(path_ / "rows")) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(shard.name() + ".") && name.ends_with(".jsonl")) RowFile file(entry.path());
+  }
+}
+
 fs::path Folder::row_file(const Shard& shard, std::size_t worker) const {
   return path_ / "rows" / fmt::format("{}.{}.jsonl", shard.name(), worker);
 }

@@ -45,6 +45,9 @@ class Folder {
   std::map<std::string, std::string> rows() const;
   std::map<std::string, Status> statuses() const;
 
+  // Drops the lines of a shard that a kill cut off. Under its lock.
+  void repair(const Shard& shard) const;
+
   std::filesystem::path row_file(const Shard& shard, std::size_t worker) const;
   std::filesystem::path lock_file(const Shard& shard) const;
   const std::filesystem::path& path() const { return path_; }

@@ -2,6 +2,7 @@
 #include "sim/sweep/run_sweep.h"
 
 #include <fmt/format.h>
+#include <tbb/global_control.h>
 
 #include <algorithm>
 #include <memory>
@@ -50,6 +51,7 @@ SweepEnd run_sweep(const Sweep& sweep, const Folder& folder, const SweepOptions&
   folder.require_ours();
   folder.begin(sweep, keys);
   const ShardLock lock(folder, options.shard);
+  folder.repair(options.shard);
 
   const std::map<std::string, Status> known = folder.statuses();
   std::vector<std::size_t> todo;
@@ -71,10 +73,15 @@ SweepEnd run_sweep(const Sweep& sweep, const Folder& folder, const SweepOptions&
       std::min(options.jobs > 0 ? options.jobs : processors, std::max<std::size_t>(1, todo.size()));
   // Of the worker; the parent's stay empty.
   std::unique_ptr<RowFile> rows;
+  std::unique_ptr<tbb::global_control> threads;
   SideMemo memo;
   PoolTasks tasks;
   tasks.count = todo.size();
-  tasks.open = [&](std::size_t worker) { rows = std::make_unique<RowFile>(folder.row_file(options.shard, worker)); };
+  tasks.open = [&](std::size_t worker) {
+    rows = std::make_unique<RowFile>(folder.row_file(options.shard, worker));
+    threads = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
+                                                    std::max<std::size_t>(1, processors / workers));
+  };
   tasks.run = [&](std::size_t task) {
     const std::size_t point = todo[task];
     const std::string line = evaluate(sweep, point, keys[point], options.no_memo ? nullptr : &memo);

@@ -12,6 +12,7 @@ import csv
 import glob
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -207,6 +208,36 @@ class RowTest(SweepTest):
             table = list(csv.DictReader(file))
         self.assertEqual([line["key"] for line in table], [row["key"] for row in self.rows()])
         self.assertEqual(list(table[0]), list(self.rows()[0]))
+
+    def test_generated_traces_and_outputs(self):
+        self.write(
+            "schema: 1\nbase:\n  machine: edge_npu\n  timing_only: false\n  layers: '0'\n  only: k_proj\n"
+            "  generate: {model: Qwen3-0.6B, phase: decode, tokens: 4}\n"
+            "axes: {generate.tokens: [4, 8], generate.model: [Qwen3-0.6B]}\n"
+        )
+        self.sweep()
+        for row, tokens in zip(self.rows(), (4, 8)):
+            self.check_done(["trace", "Qwen3-0.6B", "--phase", "decode", "--tokens", str(tokens), "-o", "trace.yaml"])
+            options = ["--machine", "edge_npu", "--trace", "trace.yaml", "--layers", "0", "--only", "k_proj"]
+            self.check_done(["run", *options, "--json", "run.json"])
+            with open(self.path("run.json")) as file:
+                result = json.load(file)
+            self.assertEqual((row["status"], row["generate.tokens"]), ("ok", tokens))
+            self.assertEqual(row["scheme_cycles"], result["total"]["scheme"]["cycles"])
+            self.assertEqual(row["scheme_sqnr_db"], result["gemms"][0]["scheme"]["sqnr_db"])
+
+    def test_progress_is_for_terminals(self):
+        self.write(SMALL)
+        ours, theirs = pty.openpty()
+        done = self.run_program(
+            ["sweep", "sweep.yaml", "-o", "out"], capture_output=False, stdout=subprocess.PIPE, stderr=theirs
+        )
+        os.close(theirs)
+        with os.fdopen(ours, "rb") as terminal:
+            shown = terminal.read1(65536).decode()
+        self.assertEqual((done.returncode, done.stdout), (0, "48 points: 48 ok, 0 failed, 0 left\nout/results.jsonl\n"))
+        self.assertRegex(shown, r"\r\d+/48  \d+\.\d s  \[#*\.*\] ")
+        self.assertTrue(shown.endswith("\r"), shown)
 
     def test_a_failing_point_is_a_row_and_stops_nothing(self):
         self.write(
