@@ -228,7 +228,10 @@ class RowTest(SweepTest):
 
     def test_progress_is_for_terminals(self):
         self.write(SMALL)
-        ours, theirs = pty.openpty()
+        try:
+            ours, theirs = pty.openpty()
+        except OSError as error:  # a container without /dev/pts
+            self.skipTest(f"no pseudo-terminal here: {error}")
         done = self.run_program(
             ["sweep", "sweep.yaml", "-o", "out"], capture_output=False, stdout=subprocess.PIPE, stderr=theirs
         )
