@@ -105,7 +105,7 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
     def ask(self, *command):
         return subprocess.run(command, capture_output=True, text=True, env=self.environment, timeout=60).stdout
 
-    def wait(self, condition, what, seconds=60):
+    def wait(self, condition, what, seconds=120):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
