@@ -63,8 +63,7 @@ std::string counts_text(const sweep::Counts& counts) {
 
 int sweep_command(const SweepArguments& arguments) {
   if (arguments.file.empty())
-    input_error(
-        "no sweep file\n  write for example: oscsim sweep ten_parameters -o results; see: oscsim sweep --help");
+    input_error("no sweep file\n  write for example: oscsim sweep ten_parameters -o results; see: oscsim sweep --help");
   if (arguments.folder.empty()) input_error("-o is missing: the folder for the results");
   sweep::SweepOptions options;
   options.jobs = static_cast<std::size_t>(integer_argument("--jobs", arguments.jobs, 0, kMostJobs));
