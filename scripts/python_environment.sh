@@ -5,6 +5,7 @@
 #   (no option)  build/venv          tests/requirements.txt
 #   --torch      build/venv-torch    tests/requirements_torch.txt on Debian's python3-torch
 #   --capture    build/venv-capture  scripts/capturing/requirements.txt: torch and transformers, about 3 GB
+#   --parquet    build/venv-parquet  scripts/requirements_parquet.txt
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/build/venv
@@ -21,6 +22,10 @@ case "${1:-}" in
   --capture)
     venv=$root/build/venv-capture
     requirements=$root/scripts/capturing/requirements.txt
+    shift ;;
+  --parquet)
+    venv=$root/build/venv-parquet
+    requirements=$root/scripts/requirements_parquet.txt
     shift ;;
 esac
 

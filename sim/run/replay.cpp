@@ -71,11 +71,11 @@ void compute_tile(tbb::task_group& tiles, const numerics::GemmEngine& engine, Ma
 
 }  // namespace
 
-Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders)
+Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders, SideMemo* memo)
     : options_(options),
       inputs_(inputs),
       accumulator_(numerics::accumulator(inputs.machine.core.accumulator)),
-      timing_(inputs.machine, recorders, !options.no_memo),
+      timing_(inputs.machine, recorders, !options.no_memo, options.no_memo ? nullptr : memo),
       costs_(inputs.costs, chip_sizes(inputs.machine)) {
   for (const Gemm& gemm : inputs.trace.gemms) ++waiting_[gemm.input].readers;
   if (inputs.table)

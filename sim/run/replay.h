@@ -21,7 +21,7 @@ using OutputSink = std::function<void(const Gemm&, const numerics::Matrix&)>;
 
 class Replay {
  public:
-  Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders = {});
+  Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders = {}, SideMemo* memo = nullptr);
 
   void gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink);
   // Cycles only.

@@ -65,12 +65,13 @@ struct RunContext {
   const RunInputs& inputs;
   const Progress& progress;
   const Recorders& recorders;
+  SideMemo* memo = nullptr;
 };
 
 // In the order of the trace, GEMMs and operations together.
 void replay_all(const RunContext& context, const OutputSink& sink, RunResult& result) {
-  const auto& [options, inputs, progress, recorders] = context;
-  Replay replay(options, inputs, recorders);
+  const auto& [options, inputs, progress, recorders, memo] = context;
+  Replay replay(options, inputs, recorders, memo);
   const std::vector<Gemm>& gemms = inputs.trace.gemms;
   const std::vector<Operation>& operations = inputs.trace.operations;
   const std::size_t total = gemms.size() + operations.size();
@@ -102,15 +103,8 @@ void replay_into_file(const RunContext& context, RunResult& result) {
   });
 }
 
-}  // namespace
-
-RunResult run(const RunOptions& options, const Progress& progress, const Recorders& recorders) {
-  if (options.timing_only && options.verify) input_error("--verify compares outputs: not with --timing-only");
-  if (options.timing_only && !options.outputs.empty()) input_error("--outputs needs outputs: not with --timing-only");
-  std::optional<tbb::global_control> threads;
-  if (options.threads > 0)
-    threads.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.threads));
-  const RunInputs inputs = read_inputs(options);
+RunResult replayed(const RunContext& context) {
+  const auto& [options, inputs, progress, recorders, memo] = context;
   if (options.gemms_only && inputs.trace.gemms.empty()) input_error("--gemms-only leaves nothing: no GEMM is selected");
   for (Recorder* recorder : recorders) recorder->open(inputs.machine, inputs.trace.gemms);
   keep_freed_memory();
@@ -122,7 +116,6 @@ RunResult run(const RunOptions& options, const Progress& progress, const Recorde
   result.trace = inputs.trace_name;
   result.costs = inputs.costs_name;
   result.provenance = inputs.provenance;
-  const RunContext context{options, inputs, progress, recorders};
   if (options.outputs.empty())
     replay_all(context, {}, result);
   else
@@ -130,6 +123,21 @@ RunResult run(const RunOptions& options, const Progress& progress, const Recorde
 
   sum_up(result, options.gemms_only ? inputs.trace.operations.size() : 0);
   return result;
+}
+
+}  // namespace
+
+RunResult run(const RunOptions& options, const Progress& progress, const Recorders& recorders) {
+  if (options.timing_only && options.verify) input_error("--verify compares outputs: not with --timing-only");
+  if (options.timing_only && !options.outputs.empty()) input_error("--outputs needs outputs: not with --timing-only");
+  std::optional<tbb::global_control> threads;
+  if (options.threads > 0)
+    threads.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.threads));
+  return replayed({options, read_inputs(options), progress, recorders});
+}
+
+RunResult run(const RunOptions& options, const RunInputs& inputs, SideMemo* memo) {
+  return replayed({options, inputs, {}, {}, memo});
 }
 
 }  // namespace oscsim

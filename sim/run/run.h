@@ -42,4 +42,10 @@ using Progress = std::function<void(std::size_t, std::size_t, const std::string&
 // InputError for anything the user can mend, before long work where possible.
 RunResult run(const RunOptions& options, const Progress& progress = {}, const Recorders& recorders = {});
 
+struct RunInputs;
+class SideMemo;
+
+// Of inputs that are read already; `memo` remembers timing across runs.
+RunResult run(const RunOptions& options, const RunInputs& inputs, SideMemo* memo);
+
 }  // namespace oscsim

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <numbers>
 #include <numeric>
+#include <optional>
 
 #include "models/base/error.h"
 #include "models/base/quantity.h"
@@ -47,6 +49,21 @@ std::vector<PlantedOutlier> planted_outliers(const SyntheticParams& params, std:
   return planted;
 }
 
+// Made when the first tensor is: a timing-only run asks for none.
+class LazyTable {
+ public:
+  explicit LazyTable(double standard_deviation) : standard_deviation_(standard_deviation) {}
+  const NormalTable& get() const {
+    std::call_once(once_, [this] { table_.emplace(standard_deviation_); });
+    return *table_;
+  }
+
+ private:
+  double standard_deviation_;
+  mutable std::once_flag once_;
+  mutable std::optional<NormalTable> table_;
+};
+
 class SyntheticTensors : public TensorSource {
  public:
   SyntheticTensors(const SyntheticParams& params, std::uint64_t seed)
@@ -58,8 +75,9 @@ class SyntheticTensors : public TensorSource {
 
   Tensor weight(const std::string& name, std::int64_t n, std::int64_t k) const override {
     const std::uint64_t key = random_key(seed_, "weight " + name);
+    const NormalTable& table = weights_.get();
     return generate(n, k, [&](std::int64_t row, std::span<std::uint16_t> out) {
-      weights_.fill(key, static_cast<std::uint64_t>(row) * NormalTable::counters_of(k), out);
+      table.fill(key, static_cast<std::uint64_t>(row) * NormalTable::counters_of(k), out);
     });
   }
 
@@ -68,8 +86,9 @@ class SyntheticTensors : public TensorSource {
     const std::uint64_t outlier_key = random_key(seed_, "outlier " + name);
     const std::vector<PlantedOutlier> planted = planted_outliers(params_, planting_key(seed_, name), k);
     const double density = params_.density(position);
+    const NormalTable& table = activations_.get();
     return generate(rows, k, [&](std::int64_t row, std::span<std::uint16_t> out) {
-      activations_.fill(key, static_cast<std::uint64_t>(row) * NormalTable::counters_of(k), out);
+      table.fill(key, static_cast<std::uint64_t>(row) * NormalTable::counters_of(k), out);
       const std::uint64_t first = static_cast<std::uint64_t>(row) * 2 * planted.size();
       for (std::size_t group = 0; group < planted.size(); ++group)
         add_outlier(planted[group], density, random_bits(outlier_key, first + 2 * group),
@@ -110,8 +129,8 @@ class SyntheticTensors : public TensorSource {
 
   SyntheticParams params_;
   std::uint64_t seed_;
-  NormalTable weights_;
-  NormalTable activations_;
+  LazyTable weights_;
+  LazyTable activations_;
 };
 
 // alpha times the expected mean magnitude of an activation.
