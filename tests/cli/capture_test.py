@@ -115,7 +115,8 @@ class Hooked:
         )
         self.inputs, self.outputs = {}, {}  # module -> rows of all prompts
         for name, module in self.model.named_modules():
-            if isinstance(module, torch.nn.Linear) or name.endswith(("mlp.gate", "mlp.experts")):
+            is_layer = re.fullmatch(r"model\.layers\.\d+", name)
+            if is_layer or isinstance(module, torch.nn.Linear) or name.endswith(("mlp.gate", "mlp.experts")):
                 module.register_forward_hook(lambda _, inputs, output, name=name: self._keep(name, inputs, output))
 
     def _keep(self, name, inputs, output):
@@ -214,6 +215,7 @@ class CaptureTest(ProgramTest):
             expected = {}
             for layer in range(3):
                 prefix = LAYER.format(layer)
+                expected[prefix + "hidden_in"] = hooked.of(prefix[:-1])
                 expected[prefix + "attn_in"] = hooked.of(prefix + "self_attn.q_proj")
                 self.assertTrue(torch.equal(hooked.of(prefix + "self_attn.v_proj"), expected[prefix + "attn_in"]))
                 expected[prefix + "o_in"] = hooked.of(prefix + "self_attn.o_proj")
@@ -280,7 +282,7 @@ class CaptureTest(ProgramTest):
     def test_weights_are_those_of_the_checkpoint_bit_for_bit(self):
         self.captured("moe", "--weights", "--layers", "2")
         weights, _ = read(self.path("out/weights.safetensors"))
-        self.assertEqual(len(weights), 4 + 1 + 3 * 8)
+        self.assertEqual(len(weights), 4 + 1 + 3 * 8 + 4, "with four norms")
         folder = pathlib.Path(self.checkpoint("moe"))
         places = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
         self.assertGreater(len(set(places.values())), 1, "the checkpoint has shards")
@@ -308,7 +310,8 @@ class CaptureTest(ProgramTest):
 
     def test_statistics_are_those_of_the_activations(self):
         self.captured("moe", "--calibration-share", "1")
-        activations, _ = read(self.path("out/calibration.safetensors"))
+        captured, _ = read(self.path("out/calibration.safetensors"))
+        activations = {name: values for name, values in captured.items() if not name.endswith("hidden_in")}
         options = ["--statistics-only", "--alpha", "2", "--group", "24,32"]
         summary = self.captured("moe", "--calibration-share", "1", *options)
         self.assertIn("attn_in  groups of 32: mean density ", summary)
