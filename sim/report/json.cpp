@@ -119,6 +119,7 @@ Json to_json(const GemmResult& result) {
           {"repeat", result.repeat},
           {"scheme", to_json(result.scheme)},
           {"baseline", to_json(result.baseline)},
+          {"chain_input", result.chain_input ? to_json(*result.chain_input) : Json()},
           {"speedup", finite(result.speedup())}};
 }
 

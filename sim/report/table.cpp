@@ -243,10 +243,15 @@ std::string layers_table(const RunResult& result) {
   std::string text = "\n" + table.text();
   if (result.layers.size() > kMostLayers)
     text += fmt::format("and {} more layers: --json or --csv has all\n", result.layers.size() - kMostLayers);
-  if (is_chained)
-    text +=
-        "chained: inputs are what the quantised GEMMs before gave; against the unquantised chain, of a layer its "
-        "output\n";
+  if (!is_chained) return text;
+  double least = 1;
+  for (const GemmResult& row : result.gemms)
+    if (row.chain_input && !(row.chain_input->cosine >= least)) least = row.chain_input->cosine;
+  text +=
+      "chained: inputs are what the quantised GEMMs before gave; against the unquantised chain, of a layer its "
+      "output\n";
+  text +=
+      fmt::format("cosine of the unquantised chain's inputs with the captured ones: at least {}\n", cosine_text(least));
   return text;
 }
 

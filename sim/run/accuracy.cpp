@@ -50,6 +50,12 @@ ExactRows exact_rows(numerics::MatrixView x, numerics::MatrixView w, std::vector
   return exact;
 }
 
+numerics::Matrix as_fp32(numerics::MatrixView view) {
+  numerics::Matrix matrix(numerics::Dtype::fp32, view.rows(), view.cols());
+  for (std::int64_t row = 0; row < view.rows(); ++row) view.read(row, 0, matrix.row_f32(row));
+  return matrix;
+}
+
 ErrorSums compared(const numerics::Matrix& output, const numerics::Matrix& exact) {
   return sums_of(output, exact, [](std::size_t i) { return static_cast<std::int64_t>(i); });
 }

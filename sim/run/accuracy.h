@@ -22,6 +22,8 @@ struct ExactRows {
 ExactRows exact_rows(numerics::MatrixView x, numerics::MatrixView w, std::vector<std::int64_t> rows,
                      numerics::Kernel kernel);
 
+numerics::Matrix as_fp32(numerics::MatrixView view);
+
 // Of every row of two FP32 matrices of one shape.
 ErrorSums compared(const numerics::Matrix& output, const numerics::Matrix& exact);
 

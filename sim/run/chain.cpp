@@ -21,12 +21,6 @@ std::string prefix_of(std::int64_t layer) {
   return fmt::format("model.layers.{}.", layer);
 }
 
-Matrix as_fp32(numerics::MatrixView view) {
-  Matrix matrix(Dtype::fp32, view.rows(), view.cols());
-  for (std::int64_t row = 0; row < view.rows(); ++row) view.read(row, 0, matrix.row_f32(row));
-  return matrix;
-}
-
 std::vector<float> vector_of(const TensorSource& tensors, const std::string& name, std::int64_t size) {
   const Tensor tensor = tensors.vector(name, size);
   std::vector<float> values(static_cast<std::size_t>(size));

@@ -209,8 +209,8 @@ void Replay::both_computed(const Gemm& gemm, Input& input, RunResult& result, co
   if (gemm.m < gemm.input_rows) rows = dispatched_rows(options_.seed, gemm.name, gemm.input_rows, gemm.m);
   const Tensor weight = inputs_.tensors->weight(gemm.weight, gemm.n, gemm.k);
   const ExactRows exact = this->exact(gemm, tensor(gemm, input).view, weight.view, rows);
-  if (chain_) exact_chained(gemm, weight.view);
   const std::size_t index = result.gemms.size() - 1;
+  if (chain_) result.gemms[index].chain_input = exact_chained(gemm, tensor(gemm, input).view, weight.view);
   for (const auto& [which, side] :
        {std::pair(Side::baseline, &GemmResult::baseline), std::pair(Side::scheme, &GemmResult::scheme)}) {
     Matrix output;
@@ -222,11 +222,13 @@ void Replay::both_computed(const Gemm& gemm, Input& input, RunResult& result, co
   if (chain_) finish_chained_layer(gemm, result);
 }
 
-void Replay::exact_chained(const Gemm& gemm, MatrixView weight) {
+Closeness Replay::exact_chained(const Gemm& gemm, MatrixView captured, MatrixView weight) {
   Matrix y(numerics::Dtype::fp32, gemm.m, gemm.n);
   const Matrix& x = chain_->input(Chain::Stream::exact, gemm);
+  const Closeness found = closeness(compared(x, as_fp32(captured)));
   numerics::compute_all(numerics::Fp32Product(x.view(), weight, options_.kernel), view_of(y));
   chain_->output(Chain::Stream::exact, gemm, std::move(y));
+  return found;
 }
 
 Closeness Replay::chained(Side side, const Gemm& gemm, const GemmPlan& plan, const ChannelTable* channels,

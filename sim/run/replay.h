@@ -56,7 +56,8 @@ class Replay {
   // The GEMM on the input that the side's chain gives.
   Closeness chained(Side side, const Gemm& gemm, const GemmPlan& plan, const ChannelTable* channels,
                     const PreparedOperand& weight);
-  void exact_chained(const Gemm& gemm, numerics::MatrixView weight);
+  // The result is how close the unquantised chain's input is to the captured one.
+  Closeness exact_chained(const Gemm& gemm, numerics::MatrixView captured, numerics::MatrixView weight);
   void finish_chained_layer(const Gemm& gemm, RunResult& result) const;
   // `dispatched`: the rows of X [input_rows, k] that the GEMM reads; empty: all.
   ExactRows exact(const Gemm& gemm, numerics::MatrixView x, numerics::MatrixView weight,

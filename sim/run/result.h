@@ -77,6 +77,7 @@ struct GemmResult {
   std::int64_t repeat = 1;
   SideResult scheme;
   SideResult baseline;
+  std::optional<Closeness> chain_input;  // of the unquantised chain, to the captured one
   double speedup() const { return baseline.time_us / scheme.time_us; }
 };
 

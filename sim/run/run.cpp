@@ -134,8 +134,8 @@ RunResult run(const RunOptions& options, const Progress& progress, const Recorde
     threads.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.threads));
   const RunInputs inputs = read_inputs(options);
   if (options.gemms_only && inputs.trace.gemms.empty()) input_error("--gemms-only leaves nothing: no GEMM is selected");
-  for (Recorder* recorder : recorders) recorder->open(inputs.machine, inputs.trace.gemms);
   if (options.chain) check_chain(inputs);
+  for (Recorder* recorder : recorders) recorder->open(inputs.machine, inputs.trace.gemms);
   keep_freed_memory();
 
   RunResult result;

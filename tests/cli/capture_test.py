@@ -272,6 +272,32 @@ class CaptureTest(ProgramTest):
                 downs = [gemm for gemm in gemms if gemm["name"].endswith("down_proj")]
                 self.assertEqual([gemm["m"] for gemm in downs], [len(tensors[name]) for name in inputs])
 
+    def test_captured_layers_run_as_a_chain(self):
+        self.captured("dense", "--weights")
+        run = ["run", "--machine", "edge_npu", "--scheme", "w4a4", "--baseline", "bf16", "--chain", "--json", "r.json"]
+        tensors = ["--tensors", "out/evaluation.safetensors", "--tensors", "out/weights.safetensors"]
+        printed = self.check_done([*run, "--trace", "out/evaluation.yaml", *tensors])
+        self.assertIn("\ncosine of the unquantised chain's inputs with the captured ones: at least 0.999", printed)
+        result = json.loads(pathlib.Path(self.path("r.json")).read_text())
+        self.assertEqual([layer["layer"] for layer in result["layers"]], [0, 1, 2])
+        for layer in result["layers"]:
+            self.assertGreater(layer["baseline"]["chained"]["sqnr_db"], layer["scheme"]["chained"]["sqnr_db"] + 20)
+        for gemm in result["gemms"]:  # in BF16 the model differs by its roundings
+            self.assertGreater(gemm["chain_input"]["cosine"], 0.999, gemm["name"])
+        self.captured("moe", "--weights")
+        self.check_refused(
+            [*run, "--trace", "out/evaluation.yaml", *tensors],
+            "--chain: trace 'evaluation' has no `chain`; scripts/capture.py writes it for dense Qwen3 models",
+        )
+
+    def test_trace_with_the_statistics_of_a_capture_runs_without_it(self):
+        for kind in ("dense", "moe"):
+            self.captured(kind)
+            self.check_done(["trace", "--fit", "out/calibration.safetensors", "-o", "fitted.yaml"])
+            self.check_done(["run", "--machine", "edge_npu", "--trace", "fitted.yaml", "--verify"])
+            fitted = pathlib.Path(self.path("fitted.yaml")).read_text()
+            self.assertEqual(fitted.count("- position: "), 4 * 3 + 4, "layers, and the mean of each position")
+
     def test_trace_of_a_dense_model_has_the_gemms_of_the_generator(self):
         self.captured("dense", "--calibration-share", "1")
         generated = [self.checkpoint("dense") + "/config.json", "--phase", "prefill", "--tokens", "33"]

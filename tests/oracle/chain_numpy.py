@@ -153,6 +153,7 @@ def compare(result, exact, chains, weights, layers, casts):
     agree = 0
     for row in result["gemms"]:
         name, x = row["name"], inputs[row["name"].rsplit(".", 2)[0] + "." + row["position"]]
+        assert row["chain_input"]["cosine"] > 1 - 1e-9, f"{name}: the chain's own input is the captured one"
         for side, cast in casts.items():
             alone = cast(x) @ cast(weights[name + ".weight"]).T
             agree += check(f"{name}, {side}", row[side], closeness(alone, outputs[name]))
@@ -172,6 +173,26 @@ def compare(result, exact, chains, weights, layers, casts):
             agree += check(f"layer {row['layer']}, {side}, chained", row[side]["chained"],
                            closeness(chains[side][2][state], states[state]))  # fmt: skip
     return agree
+
+
+def check_refused(folder, command, message):
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    if (done.returncode, done.stdout, done.stderr) != (2, "", f"oscsim: {message}\n"):
+        sys.exit(f"expected the message\n{message}\nfound, with status {done.returncode},\n{done.stderr}")
+
+
+def check_mistakes(folder, command):
+    parts = ", ".join(GEMMS)
+    check_refused(folder, [*command, "--only", "mlp|self_attn.q"],
+                  "--chain: model.layers.0.mlp.gate_proj where model.layers.0.self_attn.k_proj is expected\n"
+                  f"  allowed: whole dense layers of Qwen3: {parts}")  # fmt: skip
+    text = trace_text()
+    (folder / "trace.yaml").write_text(text.replace(f"{LENGTHS}", "[5, 11]"))
+    check_refused(folder, command,
+                  f"--chain: model.layers.0.self_attn.q_proj has {TOKENS} rows, the trace's `chain` 16 tokens")  # fmt: skip
+    (folder / "trace.yaml").write_text(text.replace(f"head_dim: {HEAD_DIM}", "head_dim: 48"))
+    check_refused(folder, command,
+                  "--chain: the sizes of layer 0's GEMMs do not fit together with heads of 48 channels")  # fmt: skip
 
 
 def main():
@@ -203,6 +224,7 @@ def main():
                     states[layer + 1] = run_layer(states[layer], weights, f"model.layers.{layer}.", cast, inputs, outputs)
                 chains[side] = (inputs, outputs, states)
             agree += compare(result, exact, chains, weights, layers, casts)
+        check_mistakes(folder, command)
         first, second = (run_layers(hidden, weights, mxfp4)[2][state] for state in (1, 2))
         assert closeness(second, exact[2][2])["sqnr_db"] < closeness(first, exact[2][1])["sqnr_db"], "errors accumulate"
     print(f"chain_numpy: {agree} errors of GEMMs and layers agree")

@@ -24,8 +24,8 @@ TEST(ResultJson, HasTheKeysOfSchemaOneInOrder) {
                                                   "total", "whole"}));
   EXPECT_EQ(json["schema"], 1);
   EXPECT_EQ(json["provenance"]["version"], "0.1.0");
-  EXPECT_EQ(keys(json["gemms"][0]),
-            (std::vector<std::string>{"name", "position", "m", "n", "k", "repeat", "scheme", "baseline", "speedup"}));
+  EXPECT_EQ(keys(json["gemms"][0]), (std::vector<std::string>{"name", "position", "m", "n", "k", "repeat", "scheme",
+                                                              "baseline", "chain_input", "speedup"}));
   EXPECT_EQ(keys(json["gemms"][0]["scheme"]),
             (std::vector<std::string>{"name", "formats", "cycles", "time_us", "bound", "cycle_stack", "busy_cycles",
                                       "bytes", "tile", "energy_uj", "sqnr_db", "max_abs_error", "cosine",
@@ -131,6 +131,7 @@ TEST(ResultJson, NonFiniteNumbersAreNull) {
 TEST(ResultJson, LayersAndChainsHaveTheirFigures) {
   RunResult result = sample_result();
   result.gemms[0].scheme.chained = Closeness{.sqnr_db = 12.5, .cosine = 0.75, .max_abs_error = 3};
+  result.gemms[0].chain_input = Closeness{60, 0.999, 0.5};
   result.layers.resize(1);
   result.layers[0].layer = 4;
   result.layers[0].gemms = 7;
@@ -139,6 +140,9 @@ TEST(ResultJson, LayersAndChainsHaveTheirFigures) {
   const Json json = Json::parse(result_json(result));
   EXPECT_EQ(json["gemms"][0]["scheme"]["chained"],
             Json::parse(R"({"sqnr_db": 12.5, "max_abs_error": 3.0, "cosine": 0.75})"));
+  EXPECT_EQ(json["gemms"][0]["chain_input"],
+            Json::parse(R"({"sqnr_db": 60.0, "max_abs_error": 0.5, "cosine": 0.999})"));
+  EXPECT_TRUE(json["gemms"][1]["chain_input"].is_null());
   EXPECT_EQ(json["layers"], Json::parse(R"([{"layer": 4, "gemms": 7,
                              "scheme": {"name": "osc", "sqnr_db": 20.0, "max_abs_error": 2.0, "cosine": 0.5,
                                         "chained": {"sqnr_db": 10.0, "max_abs_error": 1.0, "cosine": 0.25}},

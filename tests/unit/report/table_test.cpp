@@ -87,13 +87,16 @@ cycle stack)"));
   EXPECT_THAT(result_table(result), Not(HasSubstr("chained")));
   result.layers[0].scheme.chained = Closeness{10, 0.25, 1};
   result.layers[0].baseline.chained = Closeness{25, 0.75, 1};
+  result.gemms[0].chain_input = Closeness{60, 0.999, 1};
   result.gemms[0].scheme.chained = Closeness{11, 0.25, 1};
   result.gemms[0].baseline.chained = Closeness{22, 0.25, 1};
   const std::string text = result_table(result);
   EXPECT_THAT(text, HasSubstr("      10.00      25.00       0.250000       0.750000\n"));
   EXPECT_THAT(text, HasSubstr("       11.00       22.00\n"));
-  EXPECT_THAT(text, HasSubstr("\nchained: inputs are what the quantised GEMMs before gave; against the unquantised "
-                              "chain, of a layer its output\n"));
+  EXPECT_THAT(text,
+              HasSubstr("\nchained: inputs are what the quantised GEMMs before gave; against the unquantised "
+                        "chain, of a layer its output\ncosine of the unquantised chain's inputs with the captured "
+                        "ones: at least 0.999000\n"));
 }
 
 TEST(ResultTable, LeavesOutTheCountWhenNothingIsRepeated) {
