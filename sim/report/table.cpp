@@ -144,6 +144,17 @@ std::string share_text(const RunResult& result) {
                      shares, result.whole_speedup());
 }
 
+std::vector<std::string> row_values(const ReportRow& row, const TimeUnit& unit, bool with_sqnr, bool with_chain) {
+  std::vector<std::string> values{short_formats(row.formats), time_text(row.scheme_us, unit),
+                                  time_text(row.baseline_us, unit), speedup_text(row.scheme_us, row.baseline_us),
+                                  row.bound().empty() ? "-" : row.bound()};
+  if (with_sqnr && row.n > 0)
+    values.insert(values.end(), {sqnr_text(row.scheme_sqnr_db), sqnr_text(row.baseline_sqnr_db)});
+  if (with_chain && row.n > 0)
+    values.insert(values.end(), {sqnr_text(row.scheme_chained_db), sqnr_text(row.baseline_chained_db)});
+  return values;
+}
+
 std::string work_table(const RunResult& result, const Rows& rows) {
   const std::string scheme = scheme_heading(result);
   const std::string baseline = baseline_heading(result);
@@ -180,17 +191,9 @@ std::string work_table(const RunResult& result, const Rows& rows) {
     table.add(std::move(cells));
   };
   const auto add_rows = [&](const std::vector<ReportRow>& part) {
-    for (const ReportRow& row : part) {
-      std::vector<std::string> values{short_formats(row.formats), time_text(row.scheme_us, unit),
-                                      time_text(row.baseline_us, unit), speedup_text(row.scheme_us, row.baseline_us),
-                                      row.bound().empty() ? "-" : row.bound()};
-      if (with_sqnr && row.n > 0)
-        values.insert(values.end(), {sqnr_text(row.scheme_sqnr_db), sqnr_text(row.baseline_sqnr_db)});
-      if (with_chain && row.n > 0)
-        values.insert(values.end(), {sqnr_text(row.scheme_chained_db), sqnr_text(row.baseline_chained_db)});
+    for (const ReportRow& row : part)
       add({row.name, row.kind.empty() ? std::string(name_of(row.position)) : row.kind, shape_text(row)},
-          fmt::format("{}", row.count), values);
-    }
+          fmt::format("{}", row.count), row_values(row, unit, with_sqnr, with_chain));
   };
   add_rows(rows.gemms);
   if (!rows.operations.empty()) table.add_line("other operations");
