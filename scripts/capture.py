@@ -9,10 +9,11 @@
 MODEL is a folder with config.json and safetensors, or a name such as Qwen/Qwen3-8B. One layer's weights are in memory
 at a time, and the hidden states of all prompts. Into the folder of -o go, for each of calibration and evaluation,
 
-    SPLIT.safetensors             inputs of the linear layers in the model's own type (sim/workload/README.md: names)
+    SPLIT.safetensors             inputs of the linear layers and of whole layers in the model's own type
+                                  (sim/workload/README.md: names)
     SPLIT.yaml                    their GEMMs
     SPLIT_statistics.safetensors  with --statistics-only, instead of both (scripts/capturing/statistics.py: what)
-    weights.safetensors           with --weights: the linear layers' weights, to be used without the checkpoint
+    weights.safetensors           with --weights: the layers' weights, to be used without the checkpoint
 
 Exit status 2 when something is wrong with the input. Files appear whole or not at all.
 """
@@ -183,10 +184,10 @@ class Capture:
         for sink in sinks.values():
             sink.begin_layer(layer)
         for index, (split, _) in enumerate(self.prompts):
-            recorder = Recorder(model.layers[0])
+            recorder, hidden = Recorder(model.layers[0]), self.hidden[index]
             self._forward(model, index, recorder)
             recorder.check(has_experts)
-            sinks[split].add(recorder.inputs)
+            sinks[split].add(recorder.inputs, hidden)
             rows[split].update(() if recorder.chosen is None else recorder.chosen.flatten().tolist())
             progress.update()
         for split, sink in sinks.items():
@@ -207,9 +208,9 @@ class Capture:
 
 
 def write_weights(path, metadata, checkpoint, layers):
-    """The matrices of the layers: norms are no GEMMs."""
+    """Those of the layers, norms too."""
     prefixes = tuple(f"model.layers.{layer}." for layer in layers)
-    names = [name for name in checkpoint.places if name.startswith(prefixes) and len(checkpoint.shape(name)) == 2]
+    names = [name for name in checkpoint.places if name.startswith(prefixes)]
     with TensorFile(path, metadata, len(names)) as file:
         for name in names:
             file.add(name, checkpoint.tensor(name, checkpoint.shape(name)))
@@ -233,9 +234,10 @@ def capture(arguments):
     models = LayerModels(checkpoint, arguments.device)
     layers = chosen_layers(arguments.layers, models.layers)
     prompts = read_prompts(arguments, checkpoint, models.config.vocab_size)
-    tokens = collections.Counter()
+    tokens, lengths = collections.Counter(), collections.defaultdict(list)
     for split, ids in prompts:
         tokens[split] += len(ids)
+        lengths[split].append(len(ids))
     experts = models.config.num_experts if models.config.model_type == "qwen3_moe" else 0
 
     paths = file_names(arguments, list(tokens))
@@ -251,7 +253,7 @@ def capture(arguments):
             else:
                 sink = ActivationFile(part, metadata, count, len(layers), experts)
             sinks[split] = files.enter_context(sink)
-            traces[split] = TraceWriter(models.config, arguments.model, count)
+            traces[split] = TraceWriter(models.config, arguments.model, lengths[split])
         Capture(checkpoint, models, prompts).run(layers, sinks, traces)
         for split, sink in sinks.items():
             sink.finish()

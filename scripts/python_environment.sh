@@ -4,6 +4,7 @@
 # if there are any. Needs the network (PyPI) only when it makes something.
 #   (no option)  build/venv          tests/requirements.txt
 #   --torch      build/venv-torch    tests/requirements_torch.txt on Debian's python3-torch
+#   --figures    build/venv-figures  scripts/reproduce/requirements.txt: matplotlib, 40 MB
 #   --capture    build/venv-capture  scripts/capturing/requirements.txt: torch and transformers, about 3 GB
 #   --parquet    build/venv-parquet  scripts/requirements_parquet.txt
 set -euo pipefail
@@ -18,6 +19,10 @@ case "${1:-}" in
     requirements=$root/tests/requirements_torch.txt
     python=/usr/bin/python3  # whichever comes first in PATH does not see Debian's modules
     options=(--system-site-packages)
+    shift ;;
+  --figures)
+    venv=$root/build/venv-figures
+    requirements=$root/scripts/reproduce/requirements.txt
     shift ;;
   --capture)
     venv=$root/build/venv-capture

@@ -12,7 +12,7 @@ class ActivationFile:
     layer tells, through a spool file: memory holds one prompt's."""
 
     def __init__(self, path, metadata, tokens, layers, experts):
-        self.file = TensorFile(path, metadata, layers * (4 + 2 * experts))
+        self.file = TensorFile(path, metadata, layers * (5 + 2 * experts))
         self.tokens, self.experts = tokens, experts
         self.spool = tempfile.TemporaryFile(dir=path.parent)
 
@@ -29,9 +29,9 @@ class ActivationFile:
         self.pieces = {}  # activation of an expert -> [(offset in the spool, values' type, shape)]
         self.spool.seek(0)
 
-    def add(self, inputs):
-        """The activations of a prompt."""
-        for name, values in inputs.items():
+    def add(self, inputs, hidden):
+        """The activations of a prompt, and the hidden state that the layer got."""
+        for name, values in ({"hidden_in": hidden} | inputs).items():
             if ".experts." in name:
                 self.pieces.setdefault(name, []).append((self.spool.tell(), values.dtype, values.shape))
                 self.spool.write(bytes_of(values))

@@ -85,7 +85,7 @@ class StatisticsFile:
         self.prefix = f"model.layers.{layer}."
         self.activations = {}
 
-    def add(self, inputs):
+    def add(self, inputs, _):
         for name, values in inputs.items():
             if name not in self.activations:
                 self.activations[name] = ActivationStatistics(values.shape[1], self.groups)

@@ -5,10 +5,11 @@ import pathlib
 
 
 class TraceWriter:
-    def __init__(self, config, model, tokens):
+    def __init__(self, config, model, lengths):
         self.config = config
         self.model = model  # a folder or a name
-        self.tokens = tokens
+        self.lengths = lengths  # of the prompts, in the order of the rows
+        self.tokens = sum(lengths)
         self.blocks = []  # [first layer, last layer, rows of each expert or None]
 
     def add_layer(self, layer, expert_rows):
@@ -28,6 +29,7 @@ class TraceWriter:
             "phase: prefill",
             f"tokens: {self.tokens}  # of all prompts together",
             f"source: {json.dumps(self.model)}",
+            *self._chain(),
             "gemms:",
         ]
         for first, last, expert_rows in self.blocks:
@@ -36,14 +38,29 @@ class TraceWriter:
                 lines += _entry_lines(entry, layers)
         return "\n".join(lines) + "\n"
 
+    def _chain(self):
+        """What `oscsim run --chain` computes between GEMMs; nothing for layers that it does not know."""
+        theta = plain_rope_theta(self.config)
+        is_dense = all(expert_rows is None for *_, expert_rows in self.blocks)
+        is_full = set(getattr(self.config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
+        if theta is None or not is_dense or not is_full or getattr(self.config, "attention_bias", False):
+            return []
+        return [
+            "chain:",
+            f"  lengths: {json.dumps(self.lengths)}",
+            f"  head_dim: {head_dim(self.config)}",
+            f"  rms_norm_eps: {self.config.rms_norm_eps!r}",
+            f"  rope_theta: {theta!r}",
+        ]
+
     def _gemms(self, expert_rows):
         config, hidden = self.config, self.config.hidden_size
         heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-        head_dim = getattr(config, "head_dim", None) or hidden // heads
-        yield self._gemm("self_attn.q_proj", "attn_in", heads * head_dim, hidden)
-        yield self._gemm("self_attn.k_proj", "attn_in", kv_heads * head_dim, hidden)
-        yield self._gemm("self_attn.v_proj", "attn_in", kv_heads * head_dim, hidden)
-        yield self._gemm("self_attn.o_proj", "o_in", hidden, heads * head_dim)
+        width = head_dim(config)
+        yield self._gemm("self_attn.q_proj", "attn_in", heads * width, hidden)
+        yield self._gemm("self_attn.k_proj", "attn_in", kv_heads * width, hidden)
+        yield self._gemm("self_attn.v_proj", "attn_in", kv_heads * width, hidden)
+        yield self._gemm("self_attn.o_proj", "o_in", hidden, heads * width)
         if expert_rows is None:
             yield self._gemm("mlp.gate_proj", "ffn_in", config.intermediate_size, hidden)
             yield self._gemm("mlp.up_proj", "ffn_in", config.intermediate_size, hidden)
@@ -65,6 +82,19 @@ class TraceWriter:
         sizes = {"m": self.tokens, "n": n, "k": k}
         activation = f'"{prefix}{activation or position}"'
         return {"name": f'"{prefix}{name}"', "position": position, **sizes, "input": activation}
+
+
+def head_dim(config):
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def plain_rope_theta(config):
+    """Base of the rotary embedding; None when it is scaled. transformers 5 has rope_parameters, 4 single values."""
+    parameters = getattr(config, "rope_parameters", None) or {}
+    scaling = parameters or getattr(config, "rope_scaling", None) or {}
+    if scaling.get("rope_type", scaling.get("type", "default")) != "default":
+        return None
+    return parameters.get("rope_theta", getattr(config, "rope_theta", None))
 
 
 def _entry_lines(entry, layers):

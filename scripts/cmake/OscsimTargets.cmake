@@ -57,6 +57,7 @@ function(oscsim_test name)
   cmake_parse_arguments(ARG "" "LABEL;FILTER" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE oscsim_flags ${ARG_LINK} GTest::gmock GTest::gtest_main)
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)  # the tests' own code: a fifth less to compile
   gtest_discover_tests(${name} NO_PRETTY_VALUES TEST_FILTER "${ARG_FILTER}" WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT 300
                        DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST)
 endfunction()

@@ -94,6 +94,9 @@ void add_run_command(CLI::App& app, Action& action) {
   command.add_flag("--gemms-only", options.gemms_only, "leave out what is no GEMM: attention, norms and the like");
   command.add_flag("--no-memo", options.no_memo, "simulate equal work anew each time; the cycles are the same");
   command.add_flag("--verify", options.verify, "recompute with the scalar reference; exit status 1 when a bit differs");
+  command.add_flag("--chain", options.chain,
+                   "also run whole dense layers on their own quantised outputs, so that errors accumulate: for "
+                   "captured tensors");
   command.add_flag("--allow-nonfinite", options.allow_nonfinite, "go on with NaN and Inf in tensors; NaN propagates");
   const auto value = [&](const char* name, std::string& text, const char* meaning, const char* type) {
     command.add_option(name, text, meaning)->type_name(type)->capture_default_str();

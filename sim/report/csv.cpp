@@ -9,8 +9,11 @@ namespace oscsim {
 namespace {
 
 constexpr std::string_view kSideColumns[] = {
-    "name",          "formats",        "cycles",    "time_us", "bound",         "hbm_read_bytes", "hbm_write_bytes",
-    "l2_read_bytes", "l2_write_bytes", "energy_uj", "sqnr_db", "max_abs_error", "accuracy_rows"};
+    "name",           "formats",        "cycles",          "time_us",
+    "bound",          "hbm_read_bytes", "hbm_write_bytes", "l2_read_bytes",
+    "l2_write_bytes", "energy_uj",      "sqnr_db",         "max_abs_error",
+    "accuracy_rows",  "cosine",         "chained_sqnr_db", "chained_max_abs_error",
+    "chained_cosine"};
 
 class Line {
  public:
@@ -32,6 +35,27 @@ class Line {
     scheme&& baseline ? add(baseline->time_us / scheme->time_us) : add("");
   }
 
+  void add(const std::optional<Closeness>& found) {
+    if (!found) {
+      for (int i = 0; i < 3; ++i) add("");
+      return;
+    }
+    add(found->sqnr_db);
+    add(found->max_abs_error);
+    add(found->cosine);
+  }
+
+  // A layer has no cycles of its own here.
+  void add(const LayerSide& side) {
+    add(side.scheme);
+    for (int i = 0; i < 9; ++i) add("");
+    add(side.gemms.sqnr_db);
+    add(side.gemms.max_abs_error);
+    add("");
+    add(side.gemms.cosine);
+    add(side.chained);
+  }
+
   void add(const SideResult* side) {
     if (side == nullptr) {
       for (std::size_t i = 0; i < std::size(kSideColumns); ++i) add("");
@@ -50,6 +74,8 @@ class Line {
     side->accuracy ? add(side->accuracy->sqnr_db) : add("");
     side->accuracy ? add(side->accuracy->max_abs_error) : add("");
     side->accuracy ? add(side->accuracy->rows) : add("");
+    side->accuracy ? add(side->accuracy->cosine) : add("");
+    add(side->chained);
   }
 
   std::string end() const { return text_ + '\n'; }
@@ -96,6 +122,15 @@ std::string result_csv(const RunResult& result) {
     line.add_speedup(row.scheme, row.baseline);
     line.add(pointer(row.scheme));
     line.add(pointer(row.baseline));
+    text += line.end();
+  }
+  for (const LayerResult& row : result.layers) {
+    Line line;
+    line.add("layer");
+    line.add(fmt::format("{}", row.layer));
+    for (int i = 0; i < 6; ++i) line.add("");
+    line.add(row.scheme);
+    line.add(row.baseline);
     text += line.end();
   }
   for (const SharedResult& row : result.shared) {

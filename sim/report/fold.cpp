@@ -59,6 +59,8 @@ void merge(ReportRow& row, const ReportRow& other) {
   for (const auto& [bound, time_us] : other.bound_us) row.bound_us[bound] += time_us;
   lower(row.scheme_sqnr_db, other.scheme_sqnr_db);
   lower(row.baseline_sqnr_db, other.baseline_sqnr_db);
+  lower(row.scheme_chained_db, other.scheme_chained_db);
+  lower(row.baseline_chained_db, other.baseline_chained_db);
 }
 
 std::vector<ReportRow> folded_by(const std::vector<ReportRow>& rows, bool by_m) {
@@ -78,6 +80,10 @@ std::vector<ReportRow> folded_by(const std::vector<ReportRow>& rows, bool by_m) 
 
 std::optional<double> sqnr(const SideResult& side) {
   return side.accuracy ? std::optional(side.accuracy->sqnr_db) : std::nullopt;
+}
+
+std::optional<double> chained_sqnr(const SideResult& side) {
+  return side.chained ? std::optional(side.chained->sqnr_db) : std::nullopt;
 }
 
 std::optional<double> time_of(const std::optional<SideResult>& side, std::int64_t repeat) {
@@ -134,7 +140,9 @@ std::vector<ReportRow> gemm_rows(const RunResult& result) {
                     .baseline_us = gemm.baseline.time_us * repeat,
                     .bound_us = {{gemm.scheme.bound, gemm.scheme.time_us * repeat}},
                     .scheme_sqnr_db = sqnr(gemm.scheme),
-                    .baseline_sqnr_db = sqnr(gemm.baseline)});
+                    .baseline_sqnr_db = sqnr(gemm.baseline),
+                    .scheme_chained_db = chained_sqnr(gemm.scheme),
+                    .baseline_chained_db = chained_sqnr(gemm.baseline)});
   }
   return folded(std::move(rows));
 }

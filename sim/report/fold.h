@@ -22,11 +22,12 @@ struct ReportRow {
   std::int64_t m_least = 0, m_most = 0;
   std::int64_t n = 0;  // 0: shared work, operations
   std::int64_t k = 0;
-  std::int64_t count = 0;                                      // with repeats
-  std::string formats;                                         // of the scheme
-  std::optional<double> scheme_us{}, baseline_us{};            // of all `count` together
-  std::map<std::string, double> bound_us{};                    // time of the scheme by the bound it has
-  std::optional<double> scheme_sqnr_db{}, baseline_sqnr_db{};  // the lowest; NaN when there is one
+  std::int64_t count = 0;                                            // with repeats
+  std::string formats;                                               // of the scheme
+  std::optional<double> scheme_us{}, baseline_us{};                  // of all `count` together
+  std::map<std::string, double> bound_us{};                          // time of the scheme by the bound it has
+  std::optional<double> scheme_sqnr_db{}, baseline_sqnr_db{};        // the lowest; NaN when there is one
+  std::optional<double> scheme_chained_db{}, baseline_chained_db{};  // the same
 
   std::string bound() const;  // with the most time; empty when the scheme has no time
 };

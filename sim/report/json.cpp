@@ -71,6 +71,26 @@ Json to_json(const Verification& verification) {
           {"first_difference", verification.first_difference.empty() ? Json() : Json(verification.first_difference)}};
 }
 
+Json to_json(const Closeness& found) {
+  return {{"sqnr_db", finite(found.sqnr_db)},
+          {"max_abs_error", finite(found.max_abs_error)},
+          {"cosine", finite(found.cosine)}};
+}
+
+Json to_json(const LayerSide& side) {
+  Json json{{"name", side.scheme}};
+  json.update(to_json(side.gemms));
+  json["chained"] = side.chained ? to_json(*side.chained) : Json();
+  return json;
+}
+
+Json to_json(const LayerResult& result) {
+  return {{"layer", result.layer},
+          {"gemms", result.gemms},
+          {"scheme", to_json(result.scheme)},
+          {"baseline", to_json(result.baseline)}};
+}
+
 Json to_json(const SideResult& side) {
   Json json;
   json["name"] = side.scheme;
@@ -86,8 +106,10 @@ Json to_json(const SideResult& side) {
   json["energy_parts_uj"] = parts_json(side.energy);
   json["sqnr_db"] = side.accuracy ? finite(side.accuracy->sqnr_db) : Json();
   json["max_abs_error"] = side.accuracy ? finite(side.accuracy->max_abs_error) : Json();
+  json["cosine"] = side.accuracy ? finite(side.accuracy->cosine) : Json();
   json["accuracy_rows"] = side.accuracy ? Json(side.accuracy->rows) : Json();
   json["output_sha256"] = side.accuracy ? Json(side.accuracy->output_sha256) : Json();
+  json["chained"] = side.chained ? to_json(*side.chained) : Json();
   json["verification"] = side.verification ? to_json(*side.verification) : Json();
   return json;
 }
@@ -105,6 +127,7 @@ Json to_json(const GemmResult& result) {
           {"repeat", result.repeat},
           {"scheme", to_json(result.scheme)},
           {"baseline", to_json(result.baseline)},
+          {"chain_input", result.chain_input ? to_json(*result.chain_input) : Json()},
           {"speedup", finite(result.speedup())}};
 }
 
@@ -153,6 +176,8 @@ std::string result_json(const RunResult& result) {
   for (const OperationResult& operation : result.operations) json["operations"].push_back(to_json(operation));
   json["shared"] = Json::array();
   for (const SharedResult& shared : result.shared) json["shared"].push_back(to_json(shared));
+  json["layers"] = Json::array();
+  for (const LayerResult& layer : result.layers) json["layers"].push_back(to_json(layer));
   json["total"] = {{"scheme", to_json(result.scheme_total)},
                    {"baseline", to_json(result.baseline_total)},
                    {"speedup", finite(result.speedup())}};

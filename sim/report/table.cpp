@@ -10,6 +10,7 @@
 #include <limits>
 #include <numeric>
 #include <set>
+#include <span>
 
 #include "sim/report/fold.h"
 #include "sim/report/text_table.h"
@@ -143,6 +144,17 @@ std::string share_text(const RunResult& result) {
                      shares, result.whole_speedup());
 }
 
+std::vector<std::string> row_values(const ReportRow& row, const TimeUnit& unit, bool with_sqnr, bool with_chain) {
+  std::vector<std::string> values{short_formats(row.formats), time_text(row.scheme_us, unit),
+                                  time_text(row.baseline_us, unit), speedup_text(row.scheme_us, row.baseline_us),
+                                  row.bound().empty() ? "-" : row.bound()};
+  if (with_sqnr && row.n > 0)
+    values.insert(values.end(), {sqnr_text(row.scheme_sqnr_db), sqnr_text(row.baseline_sqnr_db)});
+  if (with_chain && row.n > 0)
+    values.insert(values.end(), {sqnr_text(row.scheme_chained_db), sqnr_text(row.baseline_chained_db)});
+  return values;
+}
+
 std::string work_table(const RunResult& result, const Rows& rows) {
   const std::string scheme = scheme_heading(result);
   const std::string baseline = baseline_heading(result);
@@ -151,6 +163,8 @@ std::string work_table(const RunResult& result, const Rows& rows) {
   const auto has_sqnr = [](const ReportRow& row) { return row.scheme_sqnr_db || row.baseline_sqnr_db; };
   const bool with_count = rows.any(has_count);
   const bool with_sqnr = std::ranges::any_of(rows.gemms, has_sqnr);
+  const bool with_chain =
+      std::ranges::any_of(rows.gemms, [](const ReportRow& row) { return row.scheme_chained_db.has_value(); });
   std::vector<TextTable::Column> columns{{"GEMM"}, {"position"}, {"m x n x k"}};
   if (with_count) columns.push_back({"count", "", Align::right});
   for (const TextTable::Column& column : {TextTable::Column{"formats", scheme},
@@ -162,6 +176,10 @@ std::string work_table(const RunResult& result, const Rows& rows) {
   if (with_sqnr) {
     columns.push_back({"SQNR dB", scheme, Align::right});
     columns.push_back({"SQNR dB", baseline, Align::right});
+  }
+  if (with_chain) {
+    columns.push_back({"chained dB", scheme, Align::right});
+    columns.push_back({"chained dB", baseline, Align::right});
   }
   TextTable table(columns);
   const auto add = [&](const std::vector<std::string>& names, const std::string& count,
@@ -175,10 +193,7 @@ std::string work_table(const RunResult& result, const Rows& rows) {
   const auto add_rows = [&](const std::vector<ReportRow>& part) {
     for (const ReportRow& row : part)
       add({row.name, row.kind.empty() ? std::string(name_of(row.position)) : row.kind, shape_text(row)},
-          fmt::format("{}", row.count),
-          {short_formats(row.formats), time_text(row.scheme_us, unit), time_text(row.baseline_us, unit),
-           speedup_text(row.scheme_us, row.baseline_us), row.bound().empty() ? "-" : row.bound(),
-           row.n > 0 ? sqnr_text(row.scheme_sqnr_db) : "", row.n > 0 ? sqnr_text(row.baseline_sqnr_db) : ""});
+          fmt::format("{}", row.count), row_values(row, unit, with_sqnr, with_chain));
   };
   add_rows(rows.gemms);
   if (!rows.operations.empty()) table.add_line("other operations");
@@ -197,6 +212,50 @@ std::string work_table(const RunResult& result, const Rows& rows) {
                                   result.gemms.size(), rows.gemms.size())
                     : "") +
          sample_text(result) + share_text(result);
+}
+
+// Rows of layers beyond this stand in JSON and CSV alone.
+constexpr std::size_t kMostLayers = 40;
+
+std::string cosine_text(double cosine) {
+  return std::isnan(cosine) ? "-" : fmt::format("{:.6f}", cosine);
+}
+
+std::string layers_table(const RunResult& result) {
+  if (result.layers.empty()) return "";
+  const std::string names[] = {scheme_heading(result), baseline_heading(result)};
+  std::vector<TextTable::Column> columns{{"layer"}, {"GEMMs", "", Align::right}};
+  const bool is_chained =
+      std::ranges::any_of(result.layers, [](const LayerResult& row) { return row.scheme.chained.has_value(); });
+  for (const std::string what : {"SQNR dB", "cosine", "max error", "chained dB", "chained cosine"})
+    for (const std::string& name : names)
+      if (is_chained || !what.starts_with("chained")) columns.push_back({what, name, Align::right});
+  TextTable table(columns);
+  for (const LayerResult& row : std::span(result.layers).first(std::min(kMostLayers, result.layers.size()))) {
+    const LayerSide* const sides[] = {&row.scheme, &row.baseline};
+    std::vector<std::string> cells{fmt::format("{}", row.layer), fmt::format("{}", row.gemms)};
+    for (const LayerSide* side : sides) cells.push_back(sqnr_text(side->gemms.sqnr_db));
+    for (const LayerSide* side : sides) cells.push_back(cosine_text(side->gemms.cosine));
+    for (const LayerSide* side : sides) cells.push_back(fmt::format("{:.4g}", side->gemms.max_abs_error));
+    if (is_chained) {
+      for (const LayerSide* side : sides) cells.push_back(side->chained ? sqnr_text(side->chained->sqnr_db) : "-");
+      for (const LayerSide* side : sides) cells.push_back(side->chained ? cosine_text(side->chained->cosine) : "-");
+    }
+    table.add(std::move(cells));
+  }
+  std::string text = "\n" + table.text();
+  if (result.layers.size() > kMostLayers)
+    text += fmt::format("and {} more layers: --json or --csv has all\n", result.layers.size() - kMostLayers);
+  if (!is_chained) return text;
+  double least = 1;
+  for (const GemmResult& row : result.gemms)
+    if (row.chain_input && !(row.chain_input->cosine >= least)) least = row.chain_input->cosine;
+  text +=
+      "chained: inputs are what the quantised GEMMs before gave; against the unquantised chain, of a layer its "
+      "output\n";
+  text +=
+      fmt::format("cosine of the unquantised chain's inputs with the captured ones: at least {}\n", cosine_text(least));
+  return text;
 }
 
 // Sums by part, in the order of first appearance on either side.
@@ -346,8 +405,8 @@ std::string result_table(const RunResult& result) {
   const std::string left_out = rows.prefix.empty() ? "" : fmt::format("; names without {}", rows.prefix);
   return plain_ascii(fmt::format("{} against {} on {}, trace {}{}\n\n", result.scheme, result.baseline, result.machine,
                                  result.trace, left_out) +
-                     work_table(result, rows) + "\n" + stack_table(result) + "\n" + traffic_table(result) +
-                     energy_table(result) + verification_text(result));
+                     work_table(result, rows) + layers_table(result) + "\n" + stack_table(result) + "\n" +
+                     traffic_table(result) + energy_table(result) + verification_text(result));
 }
 
 }  // namespace oscsim

@@ -11,20 +11,30 @@
 namespace oscsim {
 namespace {
 
-struct RowError {
-  double signal = 0, noise = 0, largest = 0;
-};
-
-RowError row_error(std::span<const float> output, std::span<const float> exact) {
-  RowError error;
+ErrorSums row_sums(std::span<const float> output, std::span<const float> exact) {
+  ErrorSums sums;
   for (std::size_t i = 0; i < output.size(); ++i) {
-    const double want = exact[i];
-    const double difference = static_cast<double>(output[i]) - want;
-    error.signal += want * want;
-    error.noise += difference * difference;
-    error.largest = std::isnan(difference) ? difference : std::max(error.largest, std::abs(difference));
+    const double want = exact[i], have = output[i];
+    const double difference = have - want;
+    sums.signal += want * want;
+    sums.output += have * have;
+    sums.product += want * have;
+    sums.noise += difference * difference;
+    sums.largest = std::isnan(difference) ? difference : std::max(sums.largest, std::abs(difference));
   }
-  return error;
+  return sums;
+}
+
+// Row i of `exact` is what row output_row(i) of `output` should be.
+template <class OutputRow>
+ErrorSums sums_of(const numerics::Matrix& output, const numerics::Matrix& exact, const OutputRow& output_row) {
+  std::vector<ErrorSums> rows(static_cast<std::size_t>(exact.rows()));
+  tbb::parallel_for(std::size_t{0}, rows.size(), [&](std::size_t i) {
+    rows[i] = row_sums(output.row_f32(output_row(i)), exact.row_f32(static_cast<std::int64_t>(i)));
+  });
+  ErrorSums total;
+  for (const ErrorSums& row : rows) total.add(row);
+  return total;
 }
 
 }  // namespace
@@ -40,28 +50,27 @@ ExactRows exact_rows(numerics::MatrixView x, numerics::MatrixView w, std::vector
   return exact;
 }
 
+numerics::Matrix as_fp32(numerics::MatrixView view) {
+  numerics::Matrix matrix(numerics::Dtype::fp32, view.rows(), view.cols());
+  for (std::int64_t row = 0; row < view.rows(); ++row) view.read(row, 0, matrix.row_f32(row));
+  return matrix;
+}
+
+ErrorSums compared(const numerics::Matrix& output, const numerics::Matrix& exact) {
+  return sums_of(output, exact, [](std::size_t i) { return static_cast<std::int64_t>(i); });
+}
+
 Accuracy measure_accuracy(const numerics::Matrix& output, const ExactRows& exact) {
-  std::vector<RowError> errors(exact.rows.size());
-  tbb::parallel_for(std::size_t{0}, errors.size(), [&](std::size_t i) {
-    errors[i] = row_error(output.row_f32(exact.rows[i]), exact.values.row_f32(static_cast<std::int64_t>(i)));
-  });
-  RowError total;
-  for (const RowError& row : errors) {
-    total.signal += row.signal;
-    total.noise += row.noise;
-    total.largest = std::isnan(row.largest) || std::isnan(total.largest) ? std::numeric_limits<double>::quiet_NaN()
-                                                                         : std::max(total.largest, row.largest);
-  }
   Accuracy accuracy;
+  accuracy.sums = sums_of(output, exact.values, [&](std::size_t i) { return exact.rows[i]; });
   accuracy.rows = std::ssize(exact.rows);
   const bool is_sample = accuracy.rows < output.rows();
-  if (is_sample && numerics::find_nonfinite(output.view())) {
-    accuracy.sqnr_db = accuracy.max_abs_error = std::numeric_limits<double>::quiet_NaN();
-    return accuracy;
-  }
-  accuracy.sqnr_db =
-      total.noise == 0 ? std::numeric_limits<double>::infinity() : 10 * std::log10(total.signal / total.noise);
-  accuracy.max_abs_error = total.largest;
+  if (is_sample && numerics::find_nonfinite(output.view()))
+    accuracy.sums.largest = std::numeric_limits<double>::quiet_NaN();
+  const Closeness found = closeness(accuracy.sums);
+  accuracy.sqnr_db = found.sqnr_db;
+  accuracy.cosine = found.cosine;
+  accuracy.max_abs_error = found.max_abs_error;
   return accuracy;
 }
 

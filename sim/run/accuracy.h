@@ -22,8 +22,13 @@ struct ExactRows {
 ExactRows exact_rows(numerics::MatrixView x, numerics::MatrixView w, std::vector<std::int64_t> rows,
                      numerics::Kernel kernel);
 
+numerics::Matrix as_fp32(numerics::MatrixView view);
+
+// Of every row of two FP32 matrices of one shape.
+ErrorSums compared(const numerics::Matrix& output, const numerics::Matrix& exact);
+
 // Compares the rows of an FP32 output [m, n] with theirs. Sums are in double, by rows in a fixed order, so that the
-// figures do not depend on threads. A NaN or an infinity in a row without an exact one makes both figures NaN.
+// figures do not depend on threads. A NaN or an infinity in a row without an exact one makes all figures NaN.
 Accuracy measure_accuracy(const numerics::Matrix& output, const ExactRows& exact);
 
 }  // namespace oscsim

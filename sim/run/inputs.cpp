@@ -120,6 +120,7 @@ nlohmann::ordered_json provenance_of(const RunOptions& options, const RunInputs&
   json["layers"] = options.layers;
   json["only"] = options.only;
   json["gemms_only"] = options.gemms_only;
+  json["chain"] = options.chain;
   json["synthetic"] = options.tensors.empty() ? config::to_json(inputs.trace.synthetic) : nlohmann::ordered_json();
   json["tensors"] = nlohmann::ordered_json::array();
   for (const auto& [file, hash] : inputs.tensors->hashes())

@@ -77,6 +77,7 @@ Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorde
       accumulator_(numerics::accumulator(inputs.machine.core.accumulator)),
       timing_(inputs.machine, recorders, !options.no_memo, options.no_memo ? nullptr : memo),
       costs_(inputs.costs, chip_sizes(inputs.machine)) {
+  if (options.chain) chain_.emplace(inputs);
   for (const Gemm& gemm : inputs.trace.gemms) ++waiting_[gemm.input].readers;
   if (inputs.table)
     for (auto& [name, input] : waiting_) input.decided = inputs.table->decision(name);
@@ -109,7 +110,7 @@ const ChannelTable* Replay::table(const Gemm& gemm, const GemmPlan& plan, Input&
   if (inputs_.table)
     found = inputs_.table->find(gemm.input, gemm.k, group);
   else if (options_.timing_only && options_.tensors.empty())
-    found = planted_channels(inputs_.trace.synthetic, options_.seed, gemm.input, gemm.k, group);
+    found = planted_channels(inputs_.trace.synthetic, options_.seed, gemm.input, gemm.position, gemm.k, group);
   else
     found = calibrate(tensor(gemm, input).view, group, plan.alpha).table;
   return &input.tables.emplace(key, std::move(found)).first->second;
@@ -161,6 +162,8 @@ SideResult Replay::computed(Side which, const Gemm& gemm, Input& input, const Te
 
   std::optional<PreparedOperand> prepared_weight = prepare_weight(plan, weight.view, channels);
   const numerics::GemmEngine engine(operands(plan, activation, *prepared_weight), options_.kernel);
+  std::optional<Closeness> chained;
+  if (chain_) chained = this->chained(which, gemm, plan, channels, *prepared_weight);
   if (!options_.verify) prepared_weight.reset();
 
   output = Matrix(numerics::Dtype::fp32, gemm.m, gemm.n);
@@ -176,6 +179,7 @@ SideResult Replay::computed(Side which, const Gemm& gemm, Input& input, const Te
   }
   tiles.wait();
   side.accuracy = measure_accuracy(output, exact);
+  side.chained = chained;
   if (options_.verify)
     side.verification = verify(plan, gemm, input, weight.view, rows, activation, *prepared_weight, output);
   return side;
@@ -209,6 +213,7 @@ void Replay::both_computed(const Gemm& gemm, Input& input, RunResult& result, co
   const Tensor weight = inputs_.tensors->weight(gemm.weight, gemm.n, gemm.k);
   const ExactRows exact = this->exact(gemm, tensor(gemm, input).view, weight.view, rows);
   const std::size_t index = result.gemms.size() - 1;
+  if (chain_) result.gemms[index].chain_input = exact_chained(gemm, tensor(gemm, input).view, weight.view);
   for (const auto& [which, side] :
        {std::pair(Side::baseline, &GemmResult::baseline), std::pair(Side::scheme, &GemmResult::scheme)}) {
     Matrix output;
@@ -217,6 +222,33 @@ void Replay::both_computed(const Gemm& gemm, Input& input, RunResult& result, co
     hash_.finish(result);
     hash_.start(std::move(output), {index, side});
   }
+  if (chain_) finish_chained_layer(gemm, result);
+}
+
+Closeness Replay::exact_chained(const Gemm& gemm, MatrixView captured, MatrixView weight) {
+  Matrix y(numerics::Dtype::fp32, gemm.m, gemm.n);
+  const Matrix& x = chain_->input(Chain::Stream::exact, gemm);
+  const Closeness found = closeness(compared(x, as_fp32(captured)));
+  numerics::compute_all(numerics::Fp32Product(x.view(), weight, options_.kernel), view_of(y));
+  chain_->output(Chain::Stream::exact, gemm, std::move(y));
+  return found;
+}
+
+Closeness Replay::chained(Side side, const Gemm& gemm, const GemmPlan& plan, const ChannelTable* channels,
+                          const PreparedOperand& weight) {
+  const Chain::Stream stream = side == Side::scheme ? Chain::Stream::scheme : Chain::Stream::baseline;
+  const PreparedOperand activation = prepare_activation(plan, chain_->input(stream, gemm).view(), channels);
+  Matrix y(numerics::Dtype::fp32, gemm.m, gemm.n);
+  numerics::compute_all(numerics::GemmEngine(operands(plan, activation, weight), options_.kernel), view_of(y));
+  return chain_->output(stream, gemm, std::move(y));
+}
+
+void Replay::finish_chained_layer(const Gemm& gemm, RunResult& result) const {
+  const std::optional<Closeness> scheme = chain_->layer_output(Chain::Stream::scheme, gemm);
+  if (!scheme) return;
+  LayerResult& layer = result.layer(gemm.layer);
+  layer.scheme.chained = scheme;
+  layer.baseline.chained = chain_->layer_output(Chain::Stream::baseline, gemm);
 }
 
 ExactRows Replay::exact(const Gemm& gemm, MatrixView x, MatrixView weight,

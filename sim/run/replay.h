@@ -8,6 +8,7 @@
 
 #include "models/schemes/operands.h"
 #include "sim/run/accuracy.h"
+#include "sim/run/chain.h"
 #include "sim/run/costs.h"
 #include "sim/run/inputs.h"
 #include "sim/run/output_hash.h"
@@ -55,6 +56,12 @@ class Replay {
                                   const PreparedOperand& weight) const;
   // Fills in both sides of the result's last GEMM.
   void both_computed(const Gemm& gemm, Input& input, RunResult& result, const OutputSink& sink);
+  // The GEMM on the input that the side's chain gives.
+  Closeness chained(Side side, const Gemm& gemm, const GemmPlan& plan, const ChannelTable* channels,
+                    const PreparedOperand& weight);
+  // The result is how close the unquantised chain's input is to the captured one.
+  Closeness exact_chained(const Gemm& gemm, numerics::MatrixView captured, numerics::MatrixView weight);
+  void finish_chained_layer(const Gemm& gemm, RunResult& result) const;
   // `dispatched`: the rows of X [input_rows, k] that the GEMM reads; empty: all.
   ExactRows exact(const Gemm& gemm, numerics::MatrixView x, numerics::MatrixView weight,
                   const std::vector<std::int64_t>& dispatched) const;
@@ -70,6 +77,7 @@ class Replay {
   TimingModel timing_;
   cost::CostModel costs_;
   std::map<std::string, Input> waiting_;
+  std::optional<Chain> chain_;
   OutputHash hash_;
 };
 

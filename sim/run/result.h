@@ -21,12 +21,30 @@ namespace oscsim {
 // (part, cycles), in a fixed order; parts that are zero are kept, so that rows of a table line up.
 using CycleList = std::vector<std::pair<std::string, Cycles>>;
 
+// Of outputs and what they should be; NaN when an output is NaN.
+struct ErrorSums {
+  double signal = 0, output = 0, product = 0, noise = 0;  // exact^2, output^2, exact * output, (output - exact)^2
+  double largest = 0;                                     // of abs(output - exact)
+  // `weight`: outputs that one of the compared ones stands for.
+  void add(const ErrorSums& other, double weight = 1);
+};
+
+// How close outputs are to what they should be. All NaN when an output is NaN.
+struct Closeness {
+  double sqnr_db = 0;  // infinite when there is no error
+  double cosine = 0;   // of the angle between the two, as one vector each; NaN when one of them is zero
+  double max_abs_error = 0;
+};
+Closeness closeness(const ErrorSums& sums);
+
 // Quality of an output against the FP32 product of the unquantised operands.
 struct Accuracy {
   double sqnr_db = 0;  // infinite when there is no error; NaN when an output is NaN
   double max_abs_error = 0;
-  std::string output_sha256;  // of the whole little-endian FP32 output, row-major
-  std::int64_t rows = 0;      // of the output that sqnr_db and max_abs_error are over
+  std::string output_sha256{};  // of the whole little-endian FP32 output, row-major
+  std::int64_t rows = 0;        // of the output that the figures are over
+  double cosine = 0;            // of the angle between output and product
+  ErrorSums sums{};
 };
 
 // Recomputation by the scalar reference.
@@ -53,6 +71,7 @@ struct SideResult {
   std::optional<Tiling> tile;                     // of a GEMM
   std::optional<AttentionTiling> attention_tile;  // of attention
   std::optional<Accuracy> accuracy;
+  std::optional<Closeness> chained;  // to the unquantised chain, with the input that this side's chain gives
   std::optional<Verification> verification;
 };
 
@@ -61,6 +80,7 @@ struct GemmResult {
   std::int64_t repeat = 1;
   SideResult scheme;
   SideResult baseline;
+  std::optional<Closeness> chain_input;  // of the unquantised chain, to the captured one
   double speedup() const { return baseline.time_us / scheme.time_us; }
 };
 
@@ -80,6 +100,18 @@ struct OperationResult {
   std::optional<SideResult> scheme, baseline;
 };
 
+// The outputs of a layer's GEMMs under one scheme.
+struct LayerSide {
+  std::string scheme;
+  Closeness gemms;                   // all outputs as one vector, each GEMM on the captured input
+  std::optional<Closeness> chained;  // the layer's output at the end of the chain
+};
+struct LayerResult {
+  std::int64_t layer = 0;
+  std::int64_t gemms = 0;
+  LayerSide scheme, baseline;
+};
+
 struct SideTotal {
   Cycles cycles{0};
   double time_us = 0;
@@ -95,6 +127,7 @@ struct RunResult {
   std::vector<GemmResult> gemms;
   std::vector<OperationResult> operations;  // empty when they are left out
   std::vector<SharedResult> shared;
+  std::vector<LayerResult> layers;                   // ascending; empty without outputs
   SideTotal scheme_total, baseline_total;            // gemms, shared work and operations, times repeat
   SideTotal scheme_operations, baseline_operations;  // of the trace's operations, also when they are left out
   std::int64_t left_out = 0;                         // operations of the trace that --gemms-only leaves out
@@ -111,7 +144,8 @@ struct RunResult {
   double baseline_gemm_share() const {
     return 1 - baseline_operations.time_us / whole_us(baseline_total, baseline_operations);
   }
-  bool verified() const;  // a verification was asked for and none differs
+  LayerResult& layer(std::int64_t number);  // there from the first call on
+  bool verified() const;                    // a verification was asked for and none differs
   std::int64_t differing() const;
 };
 

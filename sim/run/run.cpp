@@ -5,7 +5,9 @@
 #include <tbb/global_control.h>
 
 #include <limits>
+#include <map>
 
+#include "sim/run/chain.h"
 #include "sim/run/inputs.h"
 #include "sim/run/replay.h"
 #include "sim/workload/safetensors.h"
@@ -49,6 +51,25 @@ void sum_up(RunResult& result, std::size_t left_out) {
   } else {
     add(result.scheme_total, result.scheme_operations);
     add(result.baseline_total, result.baseline_operations);
+  }
+}
+
+// Of each layer, the outputs of all its GEMMs together.
+void sum_up_layers(RunResult& result) {
+  std::map<std::int64_t, std::pair<ErrorSums, ErrorSums>> sums;  // scheme, baseline
+  for (const GemmResult& row : result.gemms) {
+    if (row.gemm.layer < 0 || !row.scheme.accuracy || !row.baseline.accuracy) continue;
+    auto& [scheme, baseline] = sums[row.gemm.layer];
+    for (const auto& [to, from] : {std::pair(&scheme, &row.scheme), {&baseline, &row.baseline}})
+      to->add(from->accuracy->sums, static_cast<double>(row.gemm.m) / static_cast<double>(from->accuracy->rows));
+    ++result.layer(row.gemm.layer).gemms;
+  }
+  for (const auto& [number, sides] : sums) {
+    LayerResult& layer = result.layer(number);
+    layer.scheme.scheme = result.scheme;
+    layer.scheme.gemms = closeness(sides.first);
+    layer.baseline.scheme = result.baseline;
+    layer.baseline.gemms = closeness(sides.second);
   }
 }
 
@@ -106,6 +127,7 @@ void replay_into_file(const RunContext& context, RunResult& result) {
 RunResult replayed(const RunContext& context) {
   const auto& [options, inputs, progress, recorders, memo] = context;
   if (options.gemms_only && inputs.trace.gemms.empty()) input_error("--gemms-only leaves nothing: no GEMM is selected");
+  if (options.chain) check_chain(inputs);
   for (Recorder* recorder : recorders) recorder->open(inputs.machine, inputs.trace.gemms);
   keep_freed_memory();
 
@@ -121,6 +143,7 @@ RunResult replayed(const RunContext& context) {
   else
     replay_into_file(context, result);
 
+  sum_up_layers(result);
   sum_up(result, options.gemms_only ? inputs.trace.operations.size() : 0);
   return result;
 }
@@ -130,6 +153,9 @@ RunResult replayed(const RunContext& context) {
 RunResult run(const RunOptions& options, const Progress& progress, const Recorders& recorders) {
   if (options.timing_only && options.verify) input_error("--verify compares outputs: not with --timing-only");
   if (options.timing_only && !options.outputs.empty()) input_error("--outputs needs outputs: not with --timing-only");
+  if (options.timing_only && options.chain) input_error("--chain computes outputs: not with --timing-only");
+  if (options.chain && options.tensors.empty())
+    input_error("--chain continues captured activations: it needs --tensors");
   std::optional<tbb::global_control> threads;
   if (options.threads > 0)
     threads.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.threads));

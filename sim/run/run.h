@@ -30,6 +30,7 @@ struct RunOptions {
   bool gemms_only = false;  // leave out what is no GEMM
   bool no_memo = false;     // equal work is simulated anew each time
   bool verify = false;
+  bool chain = false;  // also run the GEMMs of dense layers one on the other's output
   bool allow_nonfinite = false;
   std::uint64_t seed = 1;
   int threads = 0;  // 0: all

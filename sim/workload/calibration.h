@@ -48,12 +48,6 @@ struct CalibrationResult {
   std::map<Position, PositionSummary> positions;
 };
 
-// Where an activation sits by the last part of its name: "model.layers.3.attn_in"; nothing for a name that is none of
-// an activation. sim/workload/README.md has the names.
-std::optional<Position> position_of_name(const std::string& tensor);
-// 3 of "model.layers.3.attn_in"; -1 for a name without a layer.
-std::int64_t layer_of_name(const std::string& tensor);
-
 // Called with (done, total, tensor) before each tensor and at the end.
 using CalibrationProgress = std::function<void(std::size_t, std::size_t, const std::string&)>;
 

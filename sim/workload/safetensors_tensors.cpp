@@ -35,8 +35,14 @@ class SafetensorsTensors : public TensorSource {
   Tensor activation(const std::string& name, Position, std::int64_t rows, std::int64_t k) const override {
     return load(name, rows, k);
   }
+  Tensor vector(const std::string& name, std::int64_t size) const override {
+    const auto& [file, entry] = located(name, std::vector<std::int64_t>{size});
+    const numerics::MatrixView view(file->bytes(*entry).data(), *matrix_dtype(*entry->dtype), 1, size);
+    if (!options_.allow_nonfinite) check_finite(name, file->path(), view);
+    return {view, file};
+  }
   void require(const std::string& name, std::int64_t rows, std::int64_t cols) const override {
-    located(name, rows, cols);
+    located(name, {rows, cols});
   }
   std::string description() const override { return "tensors of " + joined(paths_); }
 
@@ -85,10 +91,9 @@ class SafetensorsTensors : public TensorSource {
     return located.place;
   }
 
-  TensorPlace located(const std::string& name, std::int64_t rows, std::int64_t cols) const {
+  TensorPlace located(const std::string& name, const std::vector<std::int64_t>& expected) const {
     const TensorPlace place = find(name);
     const auto& [file, entry] = place;
-    const std::vector<std::int64_t> expected = {rows, cols};
     if (entry->shape != expected)
       input_error("{}: tensor '{}' has shape {}, expected {}", file->path(), name, shape_text(entry->shape),
                   shape_text(expected));
@@ -98,7 +103,7 @@ class SafetensorsTensors : public TensorSource {
   }
 
   Tensor load(const std::string& name, std::int64_t rows, std::int64_t cols) const {
-    const auto& [file, entry] = located(name, rows, cols);
+    const auto& [file, entry] = located(name, {rows, cols});
     const Tensor tensor = tensor_in(file, *entry);
     if (!options_.allow_nonfinite) check_finite(name, file->path(), tensor.view);
     return tensor;

@@ -28,6 +28,8 @@ class TensorSource {
   // position).
   virtual Tensor weight(const std::string& name, std::int64_t n, std::int64_t k) const = 0;
   virtual Tensor activation(const std::string& name, Position position, std::int64_t rows, std::int64_t k) const = 0;
+  // A parameter with one dimension, as a row; InputError as above.
+  virtual Tensor vector(const std::string& name, std::int64_t size) const = 0;
   // InputError as above when the tensor is missing or has a wrong shape or dtype; reads no values.
   virtual void require(const std::string& name, std::int64_t rows, std::int64_t cols) const = 0;
   // "synthetic, seed 1" or the files' names.
@@ -42,7 +44,7 @@ std::unique_ptr<TensorSource> synthetic_tensors(const SyntheticParams& params, s
 // The outlier channels that the generator plants in an activation, as a table for groups of `group`: what calibration
 // finds, without generating the tensor. For timing-only runs.
 ChannelTable planted_channels(const SyntheticParams& params, std::uint64_t seed, const std::string& activation,
-                              std::int64_t k, std::int64_t group);
+                              Position position, std::int64_t k, std::int64_t group);
 
 struct SafetensorsOptions {
   bool allow_nonfinite = false;

@@ -12,6 +12,7 @@
 
 #include "models/schemes/operation.h"
 #include "models/schemes/position.h"
+#include "sim/workload/chain_params.h"
 #include "sim/workload/synthetic_params.h"
 
 namespace oscsim {
@@ -48,7 +49,8 @@ struct Trace {
   std::vector<Gemm> gemms;
   std::vector<Operation> operations;
   SyntheticParams synthetic;  // statistics of tensors that no file gives
-  std::string sha256;         // of the file's bytes; empty for a trace made in memory
+  std::optional<ChainParams> chain;
+  std::string sha256;  // of the file's bytes; empty for a trace made in memory
 };
 
 // Inclusive range of layers, as in `--layers 0-3`.

@@ -103,6 +103,7 @@ struct TraceDocument {
   std::int64_t batch = 1;    // sequences
   std::string source;
   SyntheticParams synthetic;
+  std::optional<ChainParams> chain;
   std::vector<TraceEntry> gemms;
 
   template <class Visitor, class Self>
@@ -117,6 +118,7 @@ struct TraceDocument {
     visit("batch", self.batch, {.min = 1, .max = kMost, .meaning = "sequences"});
     visit("source", self.source, {.meaning = "where the shapes come from"});
     visit("synthetic", self.synthetic, {.meaning = "statistics of tensors that no file gives"});
+    visit("chain", self.chain, {.meaning = "what `oscsim run --chain` computes between the GEMMs; none: it cannot"});
     visit("gemms", self.gemms,
           {.required = true, .meaning = "the GEMMs, and what is between them, in the order of a forward pass"});
   }

@@ -252,6 +252,7 @@ Trace expand(const TraceDocument& document, const std::string& origin) {
           .gemms = std::move(expanded.gemms),
           .operations = std::move(expanded.operations),
           .synthetic = document.synthetic,
+          .chain = document.chain,
           .sha256 = ""};
 }
 

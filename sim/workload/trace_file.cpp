@@ -70,6 +70,15 @@ nlohmann::ordered_json difference(const Params& params) {
   return json;
 }
 
+void leave_out_nulls(nlohmann::ordered_json& list) {
+  for (nlohmann::ordered_json& entry : list) {
+    nlohmann::ordered_json kept = nlohmann::ordered_json::object();
+    for (const auto& [key, value] : entry.items())
+      if (!value.is_null()) kept[key] = value;
+    entry = std::move(kept);
+  }
+}
+
 nlohmann::ordered_json written(const TraceEntry& entry) {
   const nlohmann::ordered_json fields = config::to_json(entry);
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
@@ -92,6 +101,7 @@ Trace read_trace(const std::string& path) {
           .gemms = std::move(read_trace.expanded.gemms),
           .operations = std::move(read_trace.expanded.operations),
           .synthetic = document.synthetic,
+          .chain = document.chain,
           .sha256 = read_trace.sha256};
 }
 
@@ -104,8 +114,10 @@ std::string to_yaml(const TraceDocument& document) {
   json["context"] = document.context;
   json["batch"] = document.batch;
   json["source"] = document.source;
-  const nlohmann::ordered_json synthetic = difference(document.synthetic);
+  nlohmann::ordered_json synthetic = difference(document.synthetic);
+  if (synthetic.contains("positions")) leave_out_nulls(synthetic["positions"]);
   if (!synthetic.empty()) json["synthetic"] = synthetic;
+  if (document.chain) json["chain"] = config::to_json(*document.chain);
   json["gemms"] = nlohmann::ordered_json::array();
   for (const TraceEntry& entry : document.gemms) json["gemms"].push_back(written(entry));
   std::string text = config::json_to_yaml(json);

@@ -115,7 +115,8 @@ class Hooked:
         )
         self.inputs, self.outputs = {}, {}  # module -> rows of all prompts
         for name, module in self.model.named_modules():
-            if isinstance(module, torch.nn.Linear) or name.endswith(("mlp.gate", "mlp.experts")):
+            is_layer = re.fullmatch(r"model\.layers\.\d+", name)
+            if is_layer or isinstance(module, torch.nn.Linear) or name.endswith(("mlp.gate", "mlp.experts")):
                 module.register_forward_hook(lambda _, inputs, output, name=name: self._keep(name, inputs, output))
 
     def _keep(self, name, inputs, output):
@@ -214,6 +215,7 @@ class CaptureTest(ProgramTest):
             expected = {}
             for layer in range(3):
                 prefix = LAYER.format(layer)
+                expected[prefix + "hidden_in"] = hooked.of(prefix[:-1])
                 expected[prefix + "attn_in"] = hooked.of(prefix + "self_attn.q_proj")
                 self.assertTrue(torch.equal(hooked.of(prefix + "self_attn.v_proj"), expected[prefix + "attn_in"]))
                 expected[prefix + "o_in"] = hooked.of(prefix + "self_attn.o_proj")
@@ -270,6 +272,32 @@ class CaptureTest(ProgramTest):
                 downs = [gemm for gemm in gemms if gemm["name"].endswith("down_proj")]
                 self.assertEqual([gemm["m"] for gemm in downs], [len(tensors[name]) for name in inputs])
 
+    def test_captured_layers_run_as_a_chain(self):
+        self.captured("dense", "--weights")
+        run = ["run", "--machine", "edge_npu", "--scheme", "w4a4", "--baseline", "bf16", "--chain", "--json", "r.json"]
+        tensors = ["--tensors", "out/evaluation.safetensors", "--tensors", "out/weights.safetensors"]
+        printed = self.check_done([*run, "--trace", "out/evaluation.yaml", *tensors])
+        self.assertIn("\ncosine of the unquantised chain's inputs with the captured ones: at least 0.999", printed)
+        result = json.loads(pathlib.Path(self.path("r.json")).read_text())
+        self.assertEqual([layer["layer"] for layer in result["layers"]], [0, 1, 2])
+        for layer in result["layers"]:
+            self.assertGreater(layer["baseline"]["chained"]["sqnr_db"], layer["scheme"]["chained"]["sqnr_db"] + 20)
+        for gemm in result["gemms"]:  # in BF16 the model differs by its roundings
+            self.assertGreater(gemm["chain_input"]["cosine"], 0.999, gemm["name"])
+        self.captured("moe", "--weights")
+        self.check_refused(
+            [*run, "--trace", "out/evaluation.yaml", *tensors],
+            "--chain: trace 'evaluation' has no `chain`; scripts/capture.py writes it for dense Qwen3 models",
+        )
+
+    def test_trace_with_the_statistics_of_a_capture_runs_without_it(self):
+        for kind in ("dense", "moe"):
+            self.captured(kind)
+            self.check_done(["trace", "--fit", "out/calibration.safetensors", "-o", "fitted.yaml"])
+            self.check_done(["run", "--machine", "edge_npu", "--trace", "fitted.yaml", "--verify"])
+            fitted = pathlib.Path(self.path("fitted.yaml")).read_text()
+            self.assertEqual(fitted.count("- position: "), 4 * 3 + 4, "layers, and the mean of each position")
+
     def test_trace_of_a_dense_model_has_the_gemms_of_the_generator(self):
         self.captured("dense", "--calibration-share", "1")
         generated = [self.checkpoint("dense") + "/config.json", "--phase", "prefill", "--tokens", "33"]
@@ -280,7 +308,7 @@ class CaptureTest(ProgramTest):
     def test_weights_are_those_of_the_checkpoint_bit_for_bit(self):
         self.captured("moe", "--weights", "--layers", "2")
         weights, _ = read(self.path("out/weights.safetensors"))
-        self.assertEqual(len(weights), 4 + 1 + 3 * 8)
+        self.assertEqual(len(weights), 4 + 1 + 3 * 8 + 4, "with four norms")
         folder = pathlib.Path(self.checkpoint("moe"))
         places = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
         self.assertGreater(len(set(places.values())), 1, "the checkpoint has shards")
@@ -308,7 +336,8 @@ class CaptureTest(ProgramTest):
 
     def test_statistics_are_those_of_the_activations(self):
         self.captured("moe", "--calibration-share", "1")
-        activations, _ = read(self.path("out/calibration.safetensors"))
+        captured, _ = read(self.path("out/calibration.safetensors"))
+        activations = {name: values for name, values in captured.items() if not name.endswith("hidden_in")}
         options = ["--statistics-only", "--alpha", "2", "--group", "24,32"]
         summary = self.captured("moe", "--calibration-share", "1", *options)
         self.assertIn("attn_in  groups of 32: mean density ", summary)

@@ -80,6 +80,10 @@ WRONG_VALUES = [
         "  allowed: machine, scheme, baseline, trace, mapping; did you mean 'machine'?",
     ),
     ("run --gemm 8,16,64 --timing-only --verify", "--verify compares outputs: not with --timing-only"),
+    ("run --gemm 8,16,64 --timing-only --chain", "--chain computes outputs: not with --timing-only"),
+    ("run --gemm 8,16,64 --chain", "--chain continues captured activations: it needs --tensors"),
+    ("trace Qwen3-8B --phase prefill --tokens 8 --group 32", "--group needs --fit"),
+    ("trace t.yaml --tokens 8 --fit x.safetensors", "--tokens needs a model: the trace that is there has its own"),
     ("trace", "no model: give a name such as Qwen3-8B, a config.json, or --from-csv FILE"),
     ("trace Qwen3-8B --tokens 8", "--phase is missing; allowed: prefill, decode"),
     (
@@ -144,6 +148,12 @@ WRONG_FILES = [
     ("run --gemm 8,16,64 --outputs nowhere/x", "nowhere/x: cannot be written: there is no folder 'nowhere'"),
     ("run --gemm 8,16,64 --json x --csv ./x", "--json and --csv name the same file, ./x"),
     ("trace --from-csv missing.csv", "missing.csv: no such file"),
+    (
+        "trace --fit folder/x.safetensors",
+        "--fit folder/x.safetensors: no trace 'folder/x.yaml' beside it\n"
+        "  allowed: a model or a trace in front, to be given the statistics",
+    ),
+    ("trace Qwen3-8B --phase prefill --tokens 8 --fit missing.safetensors", "missing.safetensors: no such file"),
     ("trace folder --phase prefill --tokens 8", "folder: is a directory, expected a file"),
     (
         "trace Qwen3-8B --phase prefill --tokens 8 -o nowhere/t.yaml",
@@ -228,7 +238,7 @@ class HelpTest(ProgramTest):
         for option in (
             "machine trace scheme baseline set tensors table timing-only seed threads verify json csv outputs layers "
             "timeline timeline-cores timeline-window vcd "
-            "only gemm allow-nonfinite kernel gemms-only no-memo"
+            "only gemm allow-nonfinite kernel gemms-only no-memo chain"
         ).split():
             self.assertIn(f"--{option} ", text)
 

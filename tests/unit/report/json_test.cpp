@@ -20,16 +20,16 @@ std::vector<std::string> keys(const Json& object) {
 
 TEST(ResultJson, HasTheKeysOfSchemaOneInOrder) {
   const Json json = Json::parse(result_json(sample_result()));
-  EXPECT_EQ(keys(json), (std::vector<std::string>{"schema", "provenance", "gemms", "operations", "shared", "total",
-                                                  "whole", "area_mm2"}));
+  EXPECT_EQ(keys(json), (std::vector<std::string>{"schema", "provenance", "gemms", "operations", "shared", "layers",
+                                                  "total", "whole", "area_mm2"}));
   EXPECT_EQ(json["schema"], 1);
   EXPECT_EQ(json["provenance"]["version"], "0.1.0");
-  EXPECT_EQ(keys(json["gemms"][0]),
-            (std::vector<std::string>{"name", "position", "m", "n", "k", "repeat", "scheme", "baseline", "speedup"}));
+  EXPECT_EQ(keys(json["gemms"][0]), (std::vector<std::string>{"name", "position", "m", "n", "k", "repeat", "scheme",
+                                                              "baseline", "chain_input", "speedup"}));
   EXPECT_EQ(keys(json["gemms"][0]["scheme"]),
             (std::vector<std::string>{"name", "formats", "cycles", "time_us", "bound", "cycle_stack", "busy_cycles",
                                       "bytes", "tile", "energy_uj", "energy_parts_uj", "sqnr_db", "max_abs_error",
-                                      "accuracy_rows", "output_sha256", "verification"}));
+                                      "cosine", "accuracy_rows", "output_sha256", "chained", "verification"}));
   EXPECT_EQ(keys(json["shared"][0]),
             (std::vector<std::string>{"input", "position", "m", "k", "repeat", "scheme", "baseline"}));
 }
@@ -116,7 +116,8 @@ TEST(ResultJson, OperationsThatAreLeftOutShowInTheWholeOnly) {
 
 TEST(ResultJson, WhatIsNotThereIsNull) {
   const Json json = Json::parse(result_json(sample_result()));
-  for (const char* key : {"tile", "sqnr_db", "max_abs_error", "accuracy_rows", "output_sha256", "verification"})
+  for (const char* key :
+       {"tile", "sqnr_db", "max_abs_error", "cosine", "accuracy_rows", "output_sha256", "chained", "verification"})
     EXPECT_TRUE(json["gemms"][0]["scheme"][key].is_null()) << key;
 }
 
@@ -146,6 +147,28 @@ TEST(ResultJson, NonFiniteNumbersAreNull) {
   EXPECT_EQ(exact["accuracy_rows"], 9);
   EXPECT_TRUE(json["gemms"][0]["baseline"]["max_abs_error"].is_null());
   EXPECT_TRUE(json["gemms"][1]["speedup"].is_null());
+}
+
+TEST(ResultJson, LayersAndChainsHaveTheirFigures) {
+  RunResult result = sample_result();
+  result.gemms[0].scheme.chained = Closeness{.sqnr_db = 12.5, .cosine = 0.75, .max_abs_error = 3};
+  result.gemms[0].chain_input = Closeness{60, 0.999, 0.5};
+  result.layers.resize(1);
+  result.layers[0].layer = 4;
+  result.layers[0].gemms = 7;
+  result.layers[0].scheme = {"osc", {20, 0.5, 2}, Closeness{10, 0.25, 1}};
+  result.layers[0].baseline = {"w8a8", {std::numeric_limits<double>::infinity(), 1, 0}, std::nullopt};
+  const Json json = Json::parse(result_json(result));
+  EXPECT_EQ(json["gemms"][0]["scheme"]["chained"],
+            Json::parse(R"({"sqnr_db": 12.5, "max_abs_error": 3.0, "cosine": 0.75})"));
+  EXPECT_EQ(json["gemms"][0]["chain_input"],
+            Json::parse(R"({"sqnr_db": 60.0, "max_abs_error": 0.5, "cosine": 0.999})"));
+  EXPECT_TRUE(json["gemms"][1]["chain_input"].is_null());
+  EXPECT_EQ(json["layers"], Json::parse(R"([{"layer": 4, "gemms": 7,
+                             "scheme": {"name": "osc", "sqnr_db": 20.0, "max_abs_error": 2.0, "cosine": 0.5,
+                                        "chained": {"sqnr_db": 10.0, "max_abs_error": 1.0, "cosine": 0.25}},
+                             "baseline": {"name": "w8a8", "sqnr_db": null, "max_abs_error": 0.0, "cosine": 1.0,
+                                          "chained": null}}])"));
 }
 
 TEST(ResultJson, VerificationIsThereWhenAskedFor) {

@@ -93,6 +93,33 @@ TEST(ResultTable, SaysWhatGemmsOnlyLeavesOut) {
                         "of w8a8's,\nspeed-up with all of them 0.9333\n"));
 }
 
+TEST(ResultTable, LayersHaveATableOfTheirOwn) {
+  RunResult result = sample_result();
+  result.layers.resize(1);
+  result.layers[0].gemms = 2;
+  result.layers[0].scheme.gemms = {20, 0.5, 2};
+  result.layers[0].baseline.gemms = {30, 1, 0.125};
+  EXPECT_THAT(result_table(result), HasSubstr(R"(
+layer  GEMMs  SQNR dB  SQNR dB    cosine    cosine  max error  max error
+                  osc     w8a8       osc      w8a8        osc       w8a8
+0          2    20.00    30.00  0.500000  1.000000          2      0.125
+
+cycle stack)"));
+  EXPECT_THAT(result_table(result), Not(HasSubstr("chained")));
+  result.layers[0].scheme.chained = Closeness{10, 0.25, 1};
+  result.layers[0].baseline.chained = Closeness{25, 0.75, 1};
+  result.gemms[0].chain_input = Closeness{60, 0.999, 1};
+  result.gemms[0].scheme.chained = Closeness{11, 0.25, 1};
+  result.gemms[0].baseline.chained = Closeness{22, 0.25, 1};
+  const std::string text = result_table(result);
+  EXPECT_THAT(text, HasSubstr("      10.00      25.00       0.250000       0.750000\n"));
+  EXPECT_THAT(text, HasSubstr("       11.00       22.00\n"));
+  EXPECT_THAT(text,
+              HasSubstr("\nchained: inputs are what the quantised GEMMs before gave; against the unquantised "
+                        "chain, of a layer its output\ncosine of the unquantised chain's inputs with the captured "
+                        "ones: at least 0.999000\n"));
+}
+
 TEST(ResultTable, LeavesOutTheCountWhenNothingIsRepeated) {
   RunResult result = sample_result();
   result.gemms[1].repeat = 1;

@@ -88,6 +88,7 @@ TEST(Accuracy, IsOverTheGivenRowsOnly) {
   EXPECT_EQ(accuracy.rows, 2);
   EXPECT_EQ(accuracy.max_abs_error, 0.5);
   EXPECT_DOUBLE_EQ(accuracy.sqnr_db, 10 * std::log10((9.0 + 16 + 25) / (0.25 + 0.25)));
+  EXPECT_DOUBLE_EQ(accuracy.cosine, (9 + 18 + 27.5) / std::sqrt((9.0 + 16 + 25) * (9 + 20.25 + 30.25)));
 }
 
 TEST(Accuracy, IsNanWhenARowThatIsNotComparedIsNotFinite) {
@@ -98,6 +99,7 @@ TEST(Accuracy, IsNanWhenARowThatIsNotComparedIsNotFinite) {
     output.row_f32(1)[2] = value;
     EXPECT_TRUE(std::isnan(measure_accuracy(output, exact).sqnr_db)) << value;
     EXPECT_TRUE(std::isnan(measure_accuracy(output, exact).max_abs_error)) << value;
+    EXPECT_TRUE(std::isnan(measure_accuracy(output, exact).cosine)) << value;
   }
 }
 
@@ -107,6 +109,18 @@ TEST(Accuracy, OfARowWithNanIsNan) {
   output.row_f32(0)[1] = NAN;
   EXPECT_TRUE(std::isnan(measure_accuracy(output, exact).sqnr_db));
   EXPECT_TRUE(std::isnan(measure_accuracy(output, exact).max_abs_error));
+}
+
+TEST(Accuracy, SumsWeighWhatEachRowStandsFor) {
+  const Accuracy part = measure_accuracy(counting(1, 4, 2), {{0}, counting(1, 4, 1)});
+  ErrorSums sums;
+  sums.add(part.sums, 3);
+  sums.add(part.sums);
+  EXPECT_DOUBLE_EQ(sums.noise, 4 * part.sums.noise);
+  EXPECT_DOUBLE_EQ(closeness(sums).sqnr_db, part.sqnr_db);
+  EXPECT_DOUBLE_EQ(closeness(sums).cosine, 1);
+  EXPECT_EQ(closeness(sums).max_abs_error, part.max_abs_error);
+  EXPECT_TRUE(std::isnan(closeness({}).cosine)) << "no direction";
 }
 
 // One GEMM through the replay, and the scheme's output.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "models/schemes/channel_table.h"
+#include "sim/workload/activation_files.h"
 #include "sim/workload/counter_random.h"
 #include "tests/unit/workload/scratch_file.h"
 

@@ -143,7 +143,8 @@ TEST(PlantedChannels, AreWhatCalibrationFinds) {
     const SyntheticParams params;
     const auto source = synthetic_tensors(params, 11);
     const Tensor x = source->activation("model.layers.0.attn_in", Position::attn_in, 2048, k);
-    EXPECT_EQ(calibrate(x.view, 32, 5).table, planted_channels(params, 11, "model.layers.0.attn_in", k, 32));
+    EXPECT_EQ(calibrate(x.view, 32, 5).table,
+              planted_channels(params, 11, "model.layers.0.attn_in", Position::attn_in, k, 32));
   }
 }
 
@@ -151,7 +152,7 @@ TEST(PlantedChannels, LargerGroupsHoldTheLargestOfThem) {
   const SyntheticParams params{.magnitude_spread = 1};
   const Tensor x = synthetic_tensors(params, 5)->activation("x", Position::attn_in, 2048, 4096);
   const ChannelTable found = calibrate(x.view, 64, 5).table;
-  const ChannelTable planted = planted_channels(params, 5, "x", 4096, 64);
+  const ChannelTable planted = planted_channels(params, 5, "x", Position::attn_in, 4096, 64);
   ASSERT_EQ(found.channels.size(), planted.channels.size());
   int equal = 0;
   for (std::size_t i = 0; i < found.channels.size(); ++i) equal += found.channels[i] == planted.channels[i] ? 1 : 0;
@@ -162,8 +163,8 @@ TEST(PlantedChannels, SmallerGroupsKeepTheirPlantedChannel) {
   const SyntheticParams params;
   const Tensor x = synthetic_tensors(params, 5)->activation("x", Position::attn_in, 2048, 4096);
   const ChannelTable found = calibrate(x.view, 16, 5).table;
-  const ChannelTable planted = planted_channels(params, 5, "x", 4096, 16);
-  const ChannelTable whole = planted_channels(params, 5, "x", 4096, 32);
+  const ChannelTable planted = planted_channels(params, 5, "x", Position::attn_in, 4096, 16);
+  const ChannelTable whole = planted_channels(params, 5, "x", Position::attn_in, 4096, 32);
   ASSERT_EQ(found.channels.size(), planted.channels.size());
   for (std::size_t group = 0; group < whole.channels.size(); ++group) {
     const std::size_t half = 2 * group + (whole.channels[group] >= 16 ? 1 : 0);
@@ -175,8 +176,8 @@ TEST(PlantedChannels, SmallerGroupsKeepTheirPlantedChannel) {
 
 TEST(PlantedChannels, WithoutOutliersThereAreNone) {
   const ChannelTable none{.group = 32, .channels = {-1, -1}};
-  EXPECT_EQ(planted_channels({.magnitude = 0}, 1, "x", 64, 32), none);
-  EXPECT_EQ(planted_channels({.miss_rate = 1}, 1, "x", 64, 32), none);
+  EXPECT_EQ(planted_channels({.magnitude = 0}, 1, "x", Position::attn_in, 64, 32), none);
+  EXPECT_EQ(planted_channels({.miss_rate = 1}, 1, "x", Position::attn_in, 64, 32), none);
 }
 
 TEST(SyntheticTensors, RefuseADensityBelowTheEqualShare) {
