@@ -67,7 +67,7 @@ GATHER = (
     "dma_element"
 )
 WRONG_MESSAGES = [
-    "5:3: unknown key 'sede' in base\n  allowed: machine, scheme, baseline, trace, generate, gemms, settings, tensors, "
+    "5:3: unknown key 'sede' in base\n  allowed: machine, scheme, baseline, costs, trace, generate, gemms, settings, tensors, "
     "table, layers, only, timing_only, gemms_only, seed; did you mean 'seed'?",
     f"7:3: unknown key 'lnaes' in core.gather\n  {GATHER}; did you mean 'lanes'?",
     "8:36: core.buffers.l1 must be a size: '128' has no unit; write for example 512KiB\n"

@@ -96,8 +96,8 @@ TEST_F(LoadPath, LoadOfNothingTakesNoTime) {
   EXPECT_EQ(result.traffic.l2_read, Bytes(0));
 }
 
-// ------ a prologue of one tile: rows of 1024 channels
-constexpr std::int64_t kRows = 4, kChannels = 1024;
+// ------ a prologue of one tile: one row, which is never split
+constexpr std::int64_t kRows = 1, kChannels = 4096;
 constexpr std::int64_t kGroups = kChannels / kGroup;
 
 ChannelTable table_of(std::int64_t channels, std::int16_t local) {
