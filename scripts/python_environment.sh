@@ -6,6 +6,7 @@
 #   --torch      build/venv-torch    tests/requirements_torch.txt on Debian's python3-torch
 #   --figures    build/venv-figures  scripts/reproduce/requirements.txt: matplotlib, 40 MB
 #   --capture    build/venv-capture  scripts/capturing/requirements.txt: torch and transformers, about 3 GB
+#   --parquet    build/venv-parquet  scripts/requirements_parquet.txt
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/build/venv
@@ -26,6 +27,10 @@ case "${1:-}" in
   --capture)
     venv=$root/build/venv-capture
     requirements=$root/scripts/capturing/requirements.txt
+    shift ;;
+  --parquet)
+    venv=$root/build/venv-parquet
+    requirements=$root/scripts/requirements_parquet.txt
     shift ;;
 esac
 

@@ -40,14 +40,17 @@ class Quantity {
   Rep count_{};
 };
 
-using Cycles = Quantity<struct CyclesTag, std::int64_t>;            // a span of core clock cycles
-using Bytes = Quantity<struct BytesTag, std::int64_t>;              //
-using Bits = Quantity<struct BitsTag, std::int64_t>;                //
-using Macs = Quantity<struct MacsTag, std::int64_t>;                // multiply-accumulates
-using Hertz = Quantity<struct HertzTag, double>;                    //
-using BytesPerSecond = Quantity<struct BytesPerSecondTag, double>;  //
-using BytesPerCycle = Quantity<struct BytesPerCycleTag, double>;    // per core clock cycle
-using Nanoseconds = Quantity<struct NanosecondsTag, double>;        //
+using Cycles = Quantity<struct CyclesTag, std::int64_t>;                  // a span of core clock cycles
+using Bytes = Quantity<struct BytesTag, std::int64_t>;                    //
+using Bits = Quantity<struct BitsTag, std::int64_t>;                      //
+using Macs = Quantity<struct MacsTag, std::int64_t>;                      // multiply-accumulates
+using Hertz = Quantity<struct HertzTag, double>;                          //
+using BytesPerSecond = Quantity<struct BytesPerSecondTag, double>;        //
+using BytesPerCycle = Quantity<struct BytesPerCycleTag, double>;          // per core clock cycle
+using Nanoseconds = Quantity<struct NanosecondsTag, double>;              //
+using Picojoules = Quantity<struct PicojoulesTag, double>;                //
+using SquareMicrometres = Quantity<struct SquareMicrometresTag, double>;  //
+using PowerDensity = Quantity<struct PowerDensityTag, double>;            // mW/mm2
 
 // A point in simulated time, in core clock cycles since the start of the program.
 class Instant {

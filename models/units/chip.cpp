@@ -86,6 +86,7 @@ class Chip : public sc_core::sc_module {
       for (std::size_t i = 0; i < kPipes; ++i) {
         const Pipe& pipe = *core->pipes()[i];
         times[i] = pipe.time();
+        result.activity += pipe.activity();
         end = std::max(end, pipe.time().end);
         result.commands += pipe.time().commands;
       }

@@ -15,6 +15,7 @@ struct SimulationResult {
   Cycles total{0};                                  // first command to last byte written, all cores
   std::vector<std::array<PipeTime, kPipes>> cores;  // of the cores that have a program
   Traffic traffic;
+  Activity activity;  // of all cores
   std::int64_t commands = 0;
 };
 

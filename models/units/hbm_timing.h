@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "models/base/memory_kind.h"
 #include "models/base/schema.h"
 
 namespace oscsim::units {
@@ -24,6 +25,7 @@ struct HbmParams {
   Bytes write_queue{1};
   Nanoseconds refresh_time{0};
   Nanoseconds refresh_interval{3900};
+  MemoryKind kind = MemoryKind::hbm2;
 
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
@@ -54,6 +56,7 @@ struct HbmParams {
           {.min = 0, .max = 1e6, .meaning = "tRFC: a channel's time for one refresh", .source = "ideal"});
     visit("refresh_interval", self.refresh_interval,
           {.min = 1, .max = 1e9, .meaning = "tREFI: from one refresh to the next", .source = "JESD235: 3.9 us"});
+    visit("kind", self.kind, {.meaning = "what it is, for its energy; its time follows from the numbers above"});
   }
   void check(std::vector<std::string>& problems) const {
     if (refresh_time >= refresh_interval)

@@ -9,6 +9,7 @@
 #include <functional>
 #include <systemc>
 
+#include "models/units/activity.h"
 #include "models/units/clock.h"
 #include "models/units/machine.h"
 #include "models/units/observer.h"
@@ -65,6 +66,7 @@ class Pipe : public sc_core::sc_module {
   }
 
   const PipeTime& time() const { return time_; }
+  const Activity& activity() const { return activity_; }
   // Throws what stopped the pipe, if anything did.
   void rethrow_failure() const {
     if (failure_) std::rethrow_exception(failure_);
@@ -84,6 +86,7 @@ class Pipe : public sc_core::sc_module {
   // The unit's rule: when does `command` end that starts now?
   virtual Timing start(const Command& command) = 0;
 
+  Activity& activity() { return activity_; }
   CoreRings& rings() { return rings_; }
   const ClockDomain& clock() const { return clock_; }
   Instant now() const { return clock_.now(); }
@@ -133,6 +136,7 @@ class Pipe : public sc_core::sc_module {
   Trail trail_;                     // of the last command that began
   std::optional<Missing> missing_;  // the token that the pending command waited for last
   PipeTime time_;
+  Activity activity_;
   std::exception_ptr failure_;
   sc_core::sc_event wake_{"wake"};
 };

@@ -62,6 +62,7 @@ Cycles LoadUnit::port_time(const LoadWork& work) const {
 
 Pipe::Timing LoadUnit::start(const Command& command) {
   const auto& work = work_of<LoadWork>(command, name());
+  count_load(activity(), command, work);
   if (work.bytes == Bytes(0)) return {.work = Cycles(0), .occupancy = Cycles(0), .release = now(), .done = now()};
   const Cycles port = port_time(work);
   const Instant delivered = transport(memory, clock(), tlm::TLM_READ_COMMAND, work, work.issue + params_.setup);
@@ -79,6 +80,7 @@ GatherUnit::GatherUnit(sc_core::sc_module_name name, const UnitContext& context,
 
 Pipe::Timing GatherUnit::start(const Command& command) {
   const auto& work = work_of<GatherWork>(command, name());
+  count_gather(activity(), work);
   const Cycles span = gather_span(params_, work);
   return {.work = span, .occupancy = span, .release = now() + span, .done = now() + span};
 }
@@ -90,9 +92,11 @@ VectorUnit::VectorUnit(sc_core::sc_module_name name, const UnitContext& context,
 Pipe::Timing VectorUnit::start(const Command& command) {
   Cycles span{0};
   if (const auto* passes = std::get_if<PassesWork>(&command.work)) {
+    count_passes(activity(), command, *passes);
     span = passes_time(params_, passes->data);
   } else {
     const auto& work = work_of<VectorWork>(command, name());
+    count_vector(activity(), command, work);
     const Cycles turn = work.gather ? gather_span(gather_, *work.gather) : Cycles(0);
     span = turn + vector_time(params_, work.input, work.passes);
   }
@@ -104,6 +108,7 @@ FeedUnit::FeedUnit(sc_core::sc_module_name name, const UnitContext& context, con
 
 Pipe::Timing FeedUnit::start(const Command& command) {
   const auto& work = work_of<FeedWork>(command, name());
+  count_feed(activity(), command, work);
   const Cycles alone = feed_time(params_, work.a, work.b);
   const Cycles span = feed_time(params_, work.a, work.b, rings().l1_writes.mean(now(), alone)) -
                       (work.free_setup ? params_.setup : Cycles(0));
@@ -115,6 +120,7 @@ MatrixUnit::MatrixUnit(sc_core::sc_module_name name, const UnitContext& context,
 
 Pipe::Timing MatrixUnit::start(const Command& command) {
   const auto& work = work_of<MatmulWork>(command, name());
+  count_matmul(activity(), command, work, params_);
   MatrixTime time = matrix_time(params_, work.bits, work.m, work.n, work.k);
   if (work.free_gap) time.occupancy = time.operands = time.latency = time.work;
   return {.work = time.work,
@@ -129,6 +135,7 @@ DrainUnit::DrainUnit(sc_core::sc_module_name name, const UnitContext& context, c
 
 Pipe::Timing DrainUnit::start(const Command& command) {
   const auto& work = work_of<DrainWork>(command, name());
+  count_drain(activity(), command, work, params_);
   const Cycles port = drain_time(params_, work.bytes, work.accumulators);
   Instant done = now() + port;
   for (const Read& read : command.reads) {

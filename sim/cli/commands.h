@@ -13,6 +13,7 @@ inline constexpr int kDone = 0;
 inline constexpr int kCheckFailed = 1;  // --verify found a difference
 inline constexpr int kWrongInput = 2;
 inline constexpr int kDefect = 3;
+inline constexpr int kInterrupted = 130;  // by Ctrl-C, as shells have it
 
 using Action = std::function<int()>;
 
@@ -21,6 +22,7 @@ void add_trace_command(CLI::App& app, Action& action);
 void add_calibrate_command(CLI::App& app, Action& action);
 void add_quantize_command(CLI::App& app, Action& action);
 void add_gemm_command(CLI::App& app, Action& action);
+void add_sweep_command(CLI::App& app, Action& action);
 void add_describe_command(CLI::App& app, Action& action);
 
 }  // namespace oscsim

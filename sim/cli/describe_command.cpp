@@ -14,13 +14,15 @@
 #include "sim/config/files.h"
 #include "sim/report/text_table.h"
 #include "sim/run/inputs.h"
+#include "sim/sweep/sweep.h"
 
 namespace oscsim {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kMachines = "configs/machines", kSchemes = "configs/schemes", kTraces = "traces";
+constexpr std::string_view kMachines = "configs/machines", kSchemes = "configs/schemes", kTraces = "traces",
+                           kCosts = "configs/costs", kSweeps = "configs/sweeps";
 
 // Elsewhere than in a terminal every entry is one line, whatever its length.
 std::size_t width() {
@@ -88,6 +90,29 @@ Shown format(const std::string& name) {
   return {format_text(info, width()), format_json(info)};
 }
 
+Shown sweeps() {
+  Shown shown = parameters<sweep::SweepFile>();
+  shown.text +=
+      "\nAn axis is a parameter's path with values: machine.core.gather.lanes: [8, 16], or {from: 64KiB, to: 1MiB, "
+      "scale: log2, count: 5}.\nPaths are those of --set, generate.* and gemm.m, n, k, and machine, scheme, baseline "
+      "or "
+      "trace for whole files.\nsim/sweep/README.md describes the file, the folder and the rows.\n";
+  return shown;
+}
+
+// What a sweep file comes to.
+Shown swept(const std::string& name) {
+  const sweep::Sweep found = sweep::read_sweep(name);
+  Shown shown{fmt::format("{}\n{}\n{} points\n", found.file, found.head.description, found.points.size()), {}};
+  shown.json = {{"file", found.file}, {"description", found.head.description}, {"points", found.points.size()}};
+  for (const sweep::Axis& axis : found.axes)
+    for (const sweep::Parameter& parameter : axis.parameters) {
+      shown.text += fmt::format("  {}: {} values\n", parameter.path, axis.values.size());
+      shown.json["axes"][parameter.path] = axis.values.size();
+    }
+  return shown;
+}
+
 // What a file says about itself; one that cannot be read says why.
 template <class Describe>
 std::string one_line(const Describe& describe) {
@@ -105,7 +130,8 @@ Shown overview() {
   TextTable table({{""}, {""}});
   std::string gap;
   const auto section = [&](std::string_view kind, std::string_view folder, auto describe) {
-    table.add_line(fmt::format("{}{}s in {}: oscsim describe {} [NAME]", std::exchange(gap, "\n"), kind, folder, kind));
+    table.add_line(fmt::format("{}{}{} in {}: oscsim describe {} [NAME]", std::exchange(gap, "\n"), kind,
+                               kind.ends_with('s') ? "" : "s", folder, kind));
     for (const std::string& name : config::available_names(folder)) {
       const std::string meaning = one_line([&] { return describe(name); });
       table.add({"  " + name, meaning});
@@ -118,9 +144,15 @@ Shown overview() {
   section("scheme", kSchemes, [](const std::string& name) {
     return config::read_file_as<SchemeConfig>(config::locate(kSchemes, name)).description;
   });
+  section("costs", kCosts, [](const std::string& name) {
+    return config::read_file_as<cost::CostTable>(config::locate(kCosts, name)).description;
+  });
   section("trace", kTraces, [](const std::string& name) {
     const TraceDocument document = read_trace_document(config::locate(kTraces, name).string());
     return fmt::format("{}, {}", document.model, name_of(document.phase));
+  });
+  section("sweep", kSweeps, [](const std::string& name) {
+    return config::read_file_as<sweep::SweepFile>(config::locate(kSweeps, name)).description;
   });
   table.add_line("\nformats: oscsim describe format [NAME]");
   for (const numerics::FormatInfo& format : numerics::formats()) {
@@ -138,9 +170,12 @@ Shown described(const DescribeArguments& arguments) {
     return name.empty() ? parameters<units::MachineParams>() : values<units::MachineParams>(kMachines, name);
   if (arguments.kind == "scheme")
     return name.empty() ? parameters<SchemeConfig>() : values<SchemeConfig>(kSchemes, name);
+  if (arguments.kind == "costs")
+    return name.empty() ? parameters<cost::CostTable>() : values<cost::CostTable>(kCosts, name);
   if (arguments.kind == "format") return name.empty() ? all_formats() : format(name);
   if (arguments.kind == "trace") return name.empty() ? traces() : trace(name);
-  const std::vector<std::string> kinds{"machine", "scheme", "format", "trace"};
+  if (arguments.kind == "sweep") return name.empty() ? sweeps() : swept(name);
+  const std::vector<std::string> kinds{"machine", "scheme", "format", "trace", "sweep", "costs"};
   input_error("describe: unknown kind '{}'\n  allowed: {}{}", arguments.kind, joined(kinds),
               did_you_mean(arguments.kind, kinds));
 }
@@ -150,7 +185,7 @@ Shown described(const DescribeArguments& arguments) {
 void add_describe_command(CLI::App& app, Action& action) {
   const auto arguments = std::make_shared<DescribeArguments>();
   CLI::App& command = *app.add_subcommand("describe", "Show what there is, every parameter, or one file");
-  command.add_option("kind", arguments->kind, "machine, scheme, format or trace; none: a list of all names")
+  command.add_option("kind", arguments->kind, "machine, scheme, format, trace, sweep or costs; none: a list of all names")
       ->type_name("KIND");
   command.add_option("name", arguments->name, "a file or a name; none: every parameter of the kind")
       ->type_name("FILE|NAME");

@@ -26,6 +26,7 @@ int dispatch(int argc, char** argv) {
   add_calibrate_command(app, action);
   add_quantize_command(app, action);
   add_gemm_command(app, action);
+  add_sweep_command(app, action);
   add_describe_command(app, action);
   refuse_empty_values(app);
   try {

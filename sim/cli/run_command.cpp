@@ -55,6 +55,7 @@ void add_inputs(CLI::App& command, RunOptions& options) {
   CLI::Option* trace = file("--trace", options.trace, "trace to replay; names stand for files of traces");
   file("--scheme", options.scheme, "scheme; names stand for files of configs/schemes");
   file("--baseline", options.baseline, "scheme to compare with");
+  file("--costs", options.costs, "energy and area of each action and part; names stand for files of configs/costs");
   command.add_option("--gemm", options.gemms, "one GEMM instead of a trace; repeatable")
       ->type_name("M,N,K[,POSITION]")
       ->allow_extra_args(false)

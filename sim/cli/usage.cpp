@@ -23,9 +23,16 @@ bool is_option(const std::string& argument) {
   return argument.starts_with('-');
 }
 
-// "oscsim" or "oscsim run"
-std::string full_name(const CLI::App& app, const CLI::App& command) {
-  return &app == &command ? app.get_name() : app.get_name() + " " + command.get_name();
+// "oscsim", "oscsim run" or "oscsim sweep merge"
+std::string full_name(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
+}
+
+// The command that was chosen, within the command that was chosen ...
+const CLI::App& chosen(const CLI::App& command) {
+  const std::vector<CLI::App*> below = command.get_subcommands();
+  return below.empty() ? command : chosen(*below.front());
 }
 
 std::string unexpected(const CLI::App& app, const CLI::App& command) {
@@ -62,17 +69,18 @@ std::vector<std::string> command_names(const CLI::App& app) {
 }
 
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
-  const std::vector<CLI::App*> chosen = app.get_subcommands();
-  const CLI::App& command = chosen.empty() || app.remaining_size() > 0 ? app : *chosen.front();
+  const CLI::App& command = app.remaining_size() > 0 ? app : chosen(app);
   const std::string what = command.remaining_size() > 0 ? unexpected(app, command) : in_plain_words(error.what());
-  return fmt::format("{}\n  see: {} --help", what, full_name(app, command));
+  return fmt::format("{}\n  see: {} --help", what, full_name(command));
 }
 
 void refuse_empty_values(CLI::App& app) {
   const auto problem = [](const std::string& value) { return value.empty() ? "the value is empty" : ""; };
-  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     for (CLI::Option* option : command->get_options())
       if (option->get_items_expected_max() > 0) option->check(problem);
+    refuse_empty_values(*command);
+  }
 }
 
 }  // namespace oscsim

@@ -49,6 +49,8 @@ void describe_type(DescribeRow& row, const FieldInfo& info) {
     row.choices = "true, false";
   } else if constexpr (std::is_same_v<T, std::string>) {
     row.type = "text";
+  } else if constexpr (requires { T::kTypeName; }) {
+    row.type = T::kTypeName;
   } else {
     const UnitSystem* units = units_of<T>();
     row.type = units ? std::string(units->name) : kIsWhole<T> ? "integer" : "number";

@@ -37,6 +37,13 @@ void Problems::merge(const Problems& others) {
   for (const Problem& problem : others.found_) add(problem.place, problem.message);
 }
 
+Problems Problems::of_origin(std::string_view origin) const {
+  Problems problems;
+  for (const Problem& problem : found_)
+    if (problem.place.whole_text() == origin) problems.add(problem.place, problem.message);
+  return problems;
+}
+
 std::string Problems::text() const {
   std::vector<Problem> sorted = found_;
   std::stable_sort(sorted.begin(), sorted.end(), [](const Problem& a, const Problem& b) {

@@ -30,6 +30,9 @@ class Problems {
 
   void merge(const Problems& others);
 
+  // Those at places of one origin.
+  Problems of_origin(std::string_view origin) const;
+
   bool empty() const { return found_.empty(); }
   std::size_t size() const { return found_.size(); }
 

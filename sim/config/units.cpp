@@ -29,6 +29,9 @@ constexpr std::array kRates = {Unit{"B/s", 0, 0},    Unit{"kB/s", 3, 0},   Unit{
 constexpr std::array kCycleRates = {Unit{"B/cycle", 0, 0}, Unit{"KiB/cycle", 0, 10}};
 constexpr std::array kTimes = {Unit{"ns", 0, 0}, Unit{"ps", -3, 0}, Unit{"us", 3, 0}, Unit{"ms", 6, 0},
                                Unit{"s", 9, 0}};
+constexpr std::array kEnergies = {Unit{"pJ", 0, 0}, Unit{"fJ", -3, 0}, Unit{"nJ", 3, 0}};
+constexpr std::array kAreas = {Unit{"um2", 0, 0}, Unit{"mm2", 6, 0}};
+constexpr std::array kPowerDensities = {Unit{"mW/mm2", 0, 0}, Unit{"W/mm2", 3, 0}};
 
 bool is_digit(char letter) {
   return letter >= '0' && letter <= '9';
@@ -190,6 +193,9 @@ constinit const UnitSystem kHertzUnits{"frequency", "1.65GHz", kFrequencies};
 constinit const UnitSystem kBytesPerSecondUnits{"bandwidth", "5TB/s", kRates};
 constinit const UnitSystem kBytesPerCycleUnits{"bandwidth per clock cycle", "256B/cycle", kCycleRates};
 constinit const UnitSystem kNanosecondsUnits{"time", "500ns", kTimes};
+constinit const UnitSystem kPicojoulesUnits{"quantity of energy", "0.1pJ", kEnergies};
+constinit const UnitSystem kSquareMicrometresUnits{"surface area", "36um2", kAreas};
+constinit const UnitSystem kPowerDensityUnits{"power per area", "50mW/mm2", kPowerDensities};
 
 std::vector<std::string> UnitSystem::names() const {
   std::vector<std::string> names;

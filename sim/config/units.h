@@ -40,13 +40,14 @@ struct UnitSystem {
 };
 
 extern const UnitSystem kBytesUnits, kBitsUnits, kCyclesUnits, kMacsUnits, kHertzUnits, kBytesPerSecondUnits,
-    kBytesPerCycleUnits, kNanosecondsUnits;
+    kBytesPerCycleUnits, kNanosecondsUnits, kPicojoulesUnits, kSquareMicrometresUnits, kPowerDensityUnits;
 
 // A new quantity gets its name in this list, one line below and one table in units.cpp.
 template <class T, class... Known>
 inline constexpr bool kIsOneOf = (std::is_same_v<T, Known> || ...);
 template <class T>
-concept QuantityWithUnits = kIsOneOf<T, Bytes, Bits, Cycles, Macs, Hertz, BytesPerSecond, BytesPerCycle, Nanoseconds>;
+concept QuantityWithUnits = kIsOneOf<T, Bytes, Bits, Cycles, Macs, Hertz, BytesPerSecond, BytesPerCycle, Nanoseconds,
+                                     Picojoules, SquareMicrometres, PowerDensity>;
 
 template <class T>
 constexpr const UnitSystem* units_of() {
@@ -58,6 +59,9 @@ constexpr const UnitSystem* units_of() {
   if constexpr (std::is_same_v<T, BytesPerSecond>) return &kBytesPerSecondUnits;
   if constexpr (std::is_same_v<T, BytesPerCycle>) return &kBytesPerCycleUnits;
   if constexpr (std::is_same_v<T, Nanoseconds>) return &kNanosecondsUnits;
+  if constexpr (std::is_same_v<T, Picojoules>) return &kPicojoulesUnits;
+  if constexpr (std::is_same_v<T, SquareMicrometres>) return &kSquareMicrometresUnits;
+  if constexpr (std::is_same_v<T, PowerDensity>) return &kPowerDensityUnits;
   return nullptr;
 }
 

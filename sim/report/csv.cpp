@@ -9,9 +9,10 @@ namespace oscsim {
 namespace {
 
 constexpr std::string_view kSideColumns[] = {
-    "name",           "formats",         "cycles",        "time_us",         "bound",
-    "hbm_read_bytes", "hbm_write_bytes", "l2_read_bytes", "l2_write_bytes",  "sqnr_db",
-    "max_abs_error",  "accuracy_rows",   "cosine",        "chained_sqnr_db", "chained_max_abs_error",
+    "name",           "formats",        "cycles",          "time_us",
+    "bound",          "hbm_read_bytes", "hbm_write_bytes", "l2_read_bytes",
+    "l2_write_bytes", "energy_uj",      "sqnr_db",         "max_abs_error",
+    "accuracy_rows",  "cosine",         "chained_sqnr_db", "chained_max_abs_error",
     "chained_cosine"};
 
 class Line {
@@ -47,7 +48,7 @@ class Line {
   // A layer has no cycles of its own here.
   void add(const LayerSide& side) {
     add(side.scheme);
-    for (int i = 0; i < 8; ++i) add("");
+    for (int i = 0; i < 9; ++i) add("");
     add(side.gemms.sqnr_db);
     add(side.gemms.max_abs_error);
     add("");
@@ -69,6 +70,7 @@ class Line {
     add(side->traffic.hbm_write.count());
     add(side->traffic.l2_read.count());
     add(side->traffic.l2_write.count());
+    add(side->energy.total());
     side->accuracy ? add(side->accuracy->sqnr_db) : add("");
     side->accuracy ? add(side->accuracy->max_abs_error) : add("");
     side->accuracy ? add(side->accuracy->rows) : add("");

@@ -51,6 +51,13 @@ Json to_json(const AttentionTiling& tile) {
           {"stage", tile.stage}};
 }
 
+template <class Part>
+Json parts_json(const cost::Breakdown<Part>& parts) {
+  Json json = Json::object();
+  for (const auto& [name, part] : EnumNames<Part>::kValues) json[std::string(name)] = finite(parts[part].value);
+  return json;
+}
+
 Json tile_of(const SideResult& side) {
   if (side.tile) return to_json(*side.tile);
   return side.attention_tile ? to_json(*side.attention_tile) : Json();
@@ -95,7 +102,8 @@ Json to_json(const SideResult& side) {
   json["busy_cycles"] = to_json(side.busy_cycles);
   json["bytes"] = to_json(side.traffic);
   json["tile"] = tile_of(side);
-  json["energy_uj"] = nullptr;
+  json["energy_uj"] = finite(side.energy.total());
+  json["energy_parts_uj"] = parts_json(side.energy);
   json["sqnr_db"] = side.accuracy ? finite(side.accuracy->sqnr_db) : Json();
   json["max_abs_error"] = side.accuracy ? finite(side.accuracy->max_abs_error) : Json();
   json["cosine"] = side.accuracy ? finite(side.accuracy->cosine) : Json();
@@ -149,7 +157,11 @@ Json to_json(const SharedResult& result) {
 }
 
 Json to_json(const SideTotal& total) {
-  return {{"cycles", total.cycles.count()}, {"time_us", finite(total.time_us)}, {"energy_uj", nullptr}};
+  return {{"cycles", total.cycles.count()},
+          {"time_us", finite(total.time_us)},
+          {"energy_uj", finite(total.energy.total())},
+          {"energy_parts_uj", parts_json(total.energy)},
+          {"energy_assumed_share", finite(total.energy.assumed_share())}};
 }
 
 }  // namespace
@@ -174,6 +186,9 @@ std::string result_json(const RunResult& result) {
       {"speedup", finite(result.whole_speedup())},
       {"gemm_share",
        {{"scheme", finite(result.scheme_gemm_share())}, {"baseline", finite(result.baseline_gemm_share())}}}};
+  json["area_mm2"] = {{"total", finite(result.area.total())},
+                      {"parts", parts_json(result.area)},
+                      {"assumed_share", finite(result.area.assumed_share())}};
   // File names need not be UTF-8; JSON must be.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -324,6 +324,34 @@ std::string traffic_table(const RunResult& result) {
   return table.text();
 }
 
+// Of both sides, in a unit in which the larger total has at most six digits before the point.
+std::string energy_table(const RunResult& result) {
+  const cost::Energy &scheme = result.scheme_total.energy, &baseline = result.baseline_total.energy;
+  const double most = std::max(scheme.total(), baseline.total());
+  if (most == 0) return "";
+  const auto [unit, uj] = most < 1e6 ? std::pair("uJ", 1.0) : most < 1e9 ? std::pair("mJ", 1e3) : std::pair("J", 1e6);
+  TextTable table({{"energy"},
+                   {scheme_heading(result), unit, Align::right},
+                   {baseline_heading(result), unit, Align::right},
+                   {"ratio", "", Align::right}});
+  const auto add = [&table, in = uj](std::string_view name, double ours, double theirs) {
+    if (ours > 0 || theirs > 0)
+      table.add({fmt::format("  {}", name), fmt::format("{:.2f}", ours / in), fmt::format("{:.2f}", theirs / in),
+                 theirs > 0 ? fmt::format("{:.3f}", ours / theirs) : "-"});
+  };
+  for (const auto& [name, part] : EnumNames<cost::EnergyPart>::kValues)
+    add(name, scheme[part].value, baseline[part].value);
+  add("total", scheme.total(), baseline.total());
+  const std::string area =
+      result.area.total() == 0
+          ? ""
+          : fmt::format("; of the area of {:.2f} mm2 {:.0f} %", result.area.total(), 100 * result.area.assumed_share());
+  return "\n" + table.text() +
+         fmt::format("costs {}: assumed numbers make {:.0f} % of {}'s energy and {:.0f} % of {}'s{}\n", result.costs,
+                     100 * scheme.assumed_share(), result.scheme, 100 * baseline.assumed_share(), result.baseline,
+                     area);
+}
+
 std::string verification_text(const RunResult& result) {
   std::string text, differences;
   int shown = 0;
@@ -378,7 +406,7 @@ std::string result_table(const RunResult& result) {
   return plain_ascii(fmt::format("{} against {} on {}, trace {}{}\n\n", result.scheme, result.baseline, result.machine,
                                  result.trace, left_out) +
                      work_table(result, rows) + layers_table(result) + "\n" + stack_table(result) + "\n" +
-                     traffic_table(result) + verification_text(result));
+                     traffic_table(result) + energy_table(result) + verification_text(result));
 }
 
 }  // namespace oscsim

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/run/inputs.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "sim/config/document.h"
@@ -20,27 +21,18 @@ using config::Node;
 using config::Override;
 using config::Problems;
 
-// What of a trace --set can reach.
-struct TraceSettings {
-  SyntheticParams synthetic;
-
-  template <class Visitor, class Self>
-  static void fields(Visitor& visit, Self& self) {
-    visit("synthetic", self.synthetic, {.meaning = "statistics of tensors that no file gives"});
-  }
-};
-
 template <class Params>
-Params read_named(const std::filesystem::path& path, std::string_view document, const std::vector<Override>& overrides,
-                  Problems& problems) {
-  const Node file = config::load_file(path, problems);
-  return config::read<Params>(config::with_overrides(file, document, overrides, problems), problems);
+Params read_document(const RunFiles::Document& file, std::string_view document, std::span<const Override> overrides,
+                     Problems& problems) {
+  problems.merge(file.problems);
+  return config::read<Params>(config::with_overrides(file.node, document, overrides, problems), problems);
 }
 
 // `params` with the overrides of `document` on top.
 template <class Params>
-Params overridden(const Params& params, std::string_view document, const std::vector<Override>& overrides,
+Params overridden(const Params& params, std::string_view document, std::span<const Override> overrides,
                   Problems& problems) {
+  if (std::ranges::find(overrides, document, &Override::document) == overrides.end()) return params;
   const Node resolved = config::load_text(config::to_yaml(params), std::string(document), problems);
   return config::read<Params>(config::with_overrides(resolved, document, overrides, problems), problems);
 }
@@ -68,11 +60,6 @@ void pin(MappingParams& to, const MappingParams& from) {
   take(to.cores_n, from.cores_n);
   take(to.order, from.order);
   take(to.quantise, from.quantise);
-}
-
-Trace read_gemms(const RunOptions& options) {
-  if (!options.gemms.empty()) return parse_gemms(options.gemms);
-  return read_trace(config::locate("traces", options.trace).string());
 }
 
 // What a scheme asks of the machine's branch.
@@ -127,6 +114,8 @@ nlohmann::ordered_json provenance_of(const RunOptions& options, const RunInputs&
   json["trace_name"] = inputs.trace_name;
   json["trace_sha256"] =
       inputs.trace.sha256.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(inputs.trace.sha256);
+  json["costs_name"] = inputs.costs_name;
+  json["costs_sha256"] = sha256_of_file(config::locate("configs/costs", options.costs).string());
   json["gemms"] = options.gemms;
   json["layers"] = options.layers;
   json["only"] = options.only;
@@ -143,29 +132,44 @@ nlohmann::ordered_json provenance_of(const RunOptions& options, const RunInputs&
 
 }  // namespace
 
-RunInputs read_inputs(const RunOptions& options) {
-  RunInputs inputs;
-  Problems problems;
-  const std::vector<std::string> documents{"machine", "scheme", "baseline", "trace", "mapping"};
-  const std::vector<Override> overrides = config::parse_overrides(options.settings, documents, problems);
+const RunFiles::Document& RunFiles::document(std::string_view folder, const std::string& name) {
+  const std::string key = fmt::format("{} {}", folder, name);
+  if (const auto known = documents_.find(key); known != documents_.end()) return known->second;
+  const std::filesystem::path path = config::locate(folder, name);
+  Document document{path.string(), stem(path), {}, {}};
+  document.node = config::load_file(path, document.problems);
+  return documents_.emplace(key, std::move(document)).first->second;
+}
 
-  const auto machine_path = config::locate("configs/machines", options.machine);
-  const auto scheme_path = config::locate("configs/schemes", options.scheme);
-  const auto baseline_path = config::locate("configs/schemes", options.baseline);
-  inputs.machine_name = stem(machine_path);
-  inputs.machine = read_named<units::MachineParams>(machine_path, "machine", overrides, problems);
-  inputs.scheme = {stem(scheme_path), read_named<SchemeConfig>(scheme_path, "scheme", overrides, problems)};
-  inputs.baseline = {stem(baseline_path), read_named<SchemeConfig>(baseline_path, "baseline", overrides, problems)};
+const Trace& RunFiles::trace(const std::string& name) {
+  if (const auto known = traces_.find(name); known != traces_.end()) return known->second;
+  return traces_.emplace(name, read_trace(config::locate("traces", name).string())).first->second;
+}
+
+RunInputs resolve_inputs(const RunOptions& options, RunFiles& files, std::span<const Override> overrides,
+                         Problems& problems, const std::optional<Trace>& trace) {
+  RunInputs inputs;
+  const RunFiles::Document& machine = files.machine(options.machine);
+  const RunFiles::Document& scheme = files.scheme(options.scheme);
+  const RunFiles::Document& baseline = files.scheme(options.baseline);
+  inputs.machine_name = machine.name;
+  inputs.machine = read_document<units::MachineParams>(machine, "machine", overrides, problems);
+  inputs.scheme = {scheme.name, read_document<SchemeConfig>(scheme, "scheme", overrides, problems)};
+  inputs.baseline = {baseline.name, read_document<SchemeConfig>(baseline, "baseline", overrides, problems)};
+  const RunFiles::Document& costs = files.costs(options.costs);
+  inputs.costs_name = costs.name;
+  inputs.costs = read_document<cost::CostTable>(costs, "costs", {}, problems);
   const auto pinned = overridden(MappingParams{}, "mapping", overrides, problems);
   pin(inputs.scheme.config.mapping, pinned);
   pin(inputs.baseline.config.mapping, pinned);
   problems.throw_if_any();
-  for (const NamedScheme* scheme : {&inputs.scheme, &inputs.baseline})
-    check_branch(inputs.machine, config::whole(machine_path.string()), *scheme, problems);
+  for (const NamedScheme* side : {&inputs.scheme, &inputs.baseline})
+    check_branch(inputs.machine, config::whole(machine.path), *side, problems);
   problems.throw_if_any();
 
-  inputs.trace_name = options.gemms.empty() ? stem(config::locate("traces", options.trace)) : "command line";
-  inputs.trace = read_gemms(options);
+  const bool is_file = !trace && options.gemms.empty();
+  inputs.trace_name = is_file ? stem(config::locate("traces", options.trace)) : "command line";
+  inputs.trace = trace ? *trace : is_file ? files.trace(options.trace) : parse_gemms(options.gemms);
   inputs.trace.synthetic = overridden(TraceSettings{inputs.trace.synthetic}, "trace", overrides, problems).synthetic;
   problems.throw_if_any();
   std::optional<LayerRange> layers;
@@ -180,6 +184,14 @@ RunInputs read_inputs(const RunOptions& options) {
                        ? synthetic_tensors(inputs.trace.synthetic, options.seed)
                        : safetensors_tensors(options.tensors, {.allow_nonfinite = options.allow_nonfinite});
   if (!options.timing_only) require_tensors(inputs);
+  return inputs;
+}
+
+RunInputs read_inputs(const RunOptions& options) {
+  RunFiles files;
+  Problems problems;
+  const std::vector<Override> overrides = config::parse_overrides(options.settings, kRunDocuments, problems);
+  RunInputs inputs = resolve_inputs(options, files, overrides, problems);
   inputs.provenance = provenance_of(options, inputs);
   return inputs;
 }

@@ -71,11 +71,12 @@ void compute_tile(tbb::task_group& tiles, const numerics::GemmEngine& engine, Ma
 
 }  // namespace
 
-Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders)
+Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders, SideMemo* memo)
     : options_(options),
       inputs_(inputs),
       accumulator_(numerics::accumulator(inputs.machine.core.accumulator)),
-      timing_(inputs.machine, recorders, !options.no_memo) {
+      timing_(inputs.machine, recorders, !options.no_memo, options.no_memo ? nullptr : memo),
+      costs_(inputs.costs, chip_sizes(inputs.machine)) {
   if (options.chain) chain_.emplace(inputs);
   for (const Gemm& gemm : inputs.trace.gemms) ++waiting_[gemm.input].readers;
   if (inputs.table)
@@ -84,6 +85,13 @@ Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorde
 
 GemmPlan Replay::plan_of(const NamedScheme& scheme, const Gemm& gemm) const {
   return plan_gemm(scheme.config, gemm.position, gemm.m, gemm.n, gemm.k, waiting_.at(gemm.input).decided);
+}
+
+SideResult Replay::labelled(SideResult result, const WorkLabel& label, const MacKinds& kinds) const {
+  result.scheme = label.scheme;
+  result.formats = label.formats;
+  result.energy = costs_.energy(actions_of(result, kinds));
+  return result;
 }
 
 const Tensor& Replay::tensor(const Gemm& gemm, Input& input) {
@@ -114,10 +122,8 @@ SideResult Replay::timed(Side side, const Gemm& gemm, Input& input, const units:
   const WorkLabel label{side, scheme.name, gemm.name, format_text(plan), false, gemm.position, gemm.m, gemm.n, gemm.k};
   const MappingParams& mapping = scheme.config.mapping;
   const bool fuses = mapping.quantise == QuantisePlace::fused && inputs_.machine.model_shared_work;
-  SideResult result = timing_.gemm(label, plan, mapping, fuses ? table(gemm, plan, input) : nullptr, on_output);
-  result.scheme = label.scheme;
-  result.formats = label.formats;
-  return result;
+  return labelled(timing_.gemm(label, plan, mapping, fuses ? table(gemm, plan, input) : nullptr, on_output), label,
+                  mac_kinds(plan));
 }
 
 // Quantising and gathering the GEMM's input, once for all GEMMs that treat it alike.
@@ -134,10 +140,7 @@ void Replay::shared_work(const Gemm& gemm, Input& input, RunResult& result) {
     const std::string formats =
         fmt::format("{}{}", plan.activation.gather_group > 0 ? "gather, " : "", name_of(plan.activation.format));
     const WorkLabel label{side, scheme.name, gemm.input, formats, true, gemm.position, gemm.input_rows, 0, gemm.k};
-    SideResult work = timing_.activation(label, plan.activation, table(gemm, plan, input));
-    work.scheme = label.scheme;
-    work.formats = label.formats;
-    return work;
+    return labelled(timing_.activation(label, plan.activation, table(gemm, plan, input)), label, mac_kinds(plan));
   };
   SharedResult shared{gemm.input, gemm.position,         gemm.input_rows,        gemm.k,
                       1,          work_of(Side::scheme), work_of(Side::baseline)};
@@ -278,9 +281,7 @@ SideResult Replay::operation_side(Side side, const Operation& operation) {
   SideResult result = attention != nullptr
                           ? timing_.attention(label, plan_attention(scheme.config, *attention))
                           : timing_.rows(label, plan_rows(operation.kind, std::get<RowSizes>(operation.sizes)));
-  result.scheme = label.scheme;
-  result.formats = label.formats;
-  return result;
+  return labelled(std::move(result), label, mac_kinds(std::array{scheme.config.attention}));
 }
 
 std::optional<SideResult> Replay::attention_cast(Side side, const Operation& cast) {
@@ -290,10 +291,7 @@ std::optional<SideResult> Replay::attention_cast(Side side, const Operation& cas
   const auto& sizes = std::get<RowSizes>(cast.sizes);
   const std::string formats(name_of(plan.format));
   const WorkLabel label{side, scheme.name, cast.name, formats, true, Position::other, sizes.rows, 0, sizes.width};
-  SideResult result = timing_.activation(label, plan, nullptr);
-  result.scheme = label.scheme;
-  result.formats = label.formats;
-  return result;
+  return labelled(timing_.activation(label, plan, nullptr), label, mac_kinds(std::array{plan.format}));
 }
 
 void Replay::operation(const Operation& operation, RunResult& result) {
@@ -315,6 +313,7 @@ void Replay::operation(const Operation& operation, RunResult& result) {
 }
 
 void Replay::finish(RunResult& result) {
+  result.area = costs_.area();
   hash_.finish(result);
 }
 

@@ -9,6 +9,7 @@
 #include "models/schemes/operands.h"
 #include "sim/run/accuracy.h"
 #include "sim/run/chain.h"
+#include "sim/run/costs.h"
 #include "sim/run/inputs.h"
 #include "sim/run/output_hash.h"
 #include "sim/run/timing.h"
@@ -21,7 +22,7 @@ using OutputSink = std::function<void(const Gemm&, const numerics::Matrix&)>;
 
 class Replay {
  public:
-  Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders = {});
+  Replay(const RunOptions& options, const RunInputs& inputs, const Recorders& recorders = {}, SideMemo* memo = nullptr);
 
   void gemm(const Gemm& gemm, RunResult& result, const OutputSink& sink);
   // Cycles only.
@@ -47,6 +48,8 @@ class Replay {
   std::optional<SideResult> attention_cast(Side side, const Operation& cast);
   SideResult operation_side(Side side, const Operation& operation);
   GemmPlan plan_of(const NamedScheme& scheme, const Gemm& gemm) const;
+  // `result` as that of `label`, with the energy of what it did.
+  SideResult labelled(SideResult result, const WorkLabel& label, const MacKinds& kinds) const;
   const NamedScheme& scheme_of(Side side) const { return side == Side::scheme ? inputs_.scheme : inputs_.baseline; }
   SideResult timed(Side side, const Gemm& gemm, Input& input, const units::TileObserver& on_output);
   numerics::GemmOperands operands(const GemmPlan& plan, const PreparedOperand& activation,
@@ -72,6 +75,7 @@ class Replay {
   const RunInputs& inputs_;
   numerics::Accumulator accumulator_;
   TimingModel timing_;
+  cost::CostModel costs_;
   std::map<std::string, Input> waiting_;
   std::optional<Chain> chain_;
   OutputHash hash_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "models/base/quantity.h"
+#include "models/cost/breakdown.h"
 #include "models/units/chip.h"
 #include "sim/mapping/operation_program.h"
 #include "sim/mapping/tiling.h"
@@ -65,6 +66,8 @@ struct SideResult {
   CycleList cycle_stack;  // mean over the machine's cores; sums exactly to cycles
   CycleList busy_cycles;  // of each pipe, mean over the machine's cores, rounded
   units::Traffic traffic;
+  units::Activity activity;
+  cost::Energy energy;
   std::optional<Tiling> tile;                     // of a GEMM
   std::optional<AttentionTiling> attention_tile;  // of attention
   std::optional<Accuracy> accuracy;
@@ -112,12 +115,15 @@ struct LayerResult {
 struct SideTotal {
   Cycles cycles{0};
   double time_us = 0;
+  cost::Energy energy;
 };
 
 struct RunResult {
   nlohmann::ordered_json provenance;
   std::string machine, scheme, baseline;  // names
   std::string trace;                      // name or description
+  std::string costs;                      // name of the cost table
+  cost::Area area;                        // of the machine
   std::vector<GemmResult> gemms;
   std::vector<OperationResult> operations;  // empty when they are left out
   std::vector<SharedResult> shared;

@@ -18,11 +18,13 @@ namespace {
 void add(SideTotal& total, const SideResult& side, std::int64_t repeat) {
   total.cycles += side.cycles * repeat;
   total.time_us += side.time_us * static_cast<double>(repeat);
+  total.energy.add(side.energy, static_cast<double>(repeat));
 }
 
 void add(SideTotal& total, const SideTotal& part) {
   total.cycles += part.cycles;
   total.time_us += part.time_us;
+  total.energy.add(part.energy);
 }
 
 void add(SideTotal& total, const std::optional<SideResult>& side, std::int64_t repeat) {
@@ -84,12 +86,13 @@ struct RunContext {
   const RunInputs& inputs;
   const Progress& progress;
   const Recorders& recorders;
+  SideMemo* memo = nullptr;
 };
 
 // In the order of the trace, GEMMs and operations together.
 void replay_all(const RunContext& context, const OutputSink& sink, RunResult& result) {
-  const auto& [options, inputs, progress, recorders] = context;
-  Replay replay(options, inputs, recorders);
+  const auto& [options, inputs, progress, recorders, memo] = context;
+  Replay replay(options, inputs, recorders, memo);
   const std::vector<Gemm>& gemms = inputs.trace.gemms;
   const std::vector<Operation>& operations = inputs.trace.operations;
   const std::size_t total = gemms.size() + operations.size();
@@ -121,6 +124,30 @@ void replay_into_file(const RunContext& context, RunResult& result) {
   });
 }
 
+RunResult replayed(const RunContext& context) {
+  const auto& [options, inputs, progress, recorders, memo] = context;
+  if (options.gemms_only && inputs.trace.gemms.empty()) input_error("--gemms-only leaves nothing: no GEMM is selected");
+  if (options.chain) check_chain(inputs);
+  for (Recorder* recorder : recorders) recorder->open(inputs.machine, inputs.trace.gemms);
+  keep_freed_memory();
+
+  RunResult result;
+  result.machine = inputs.machine_name;
+  result.scheme = inputs.scheme.name;
+  result.baseline = inputs.baseline.name;
+  result.trace = inputs.trace_name;
+  result.costs = inputs.costs_name;
+  result.provenance = inputs.provenance;
+  if (options.outputs.empty())
+    replay_all(context, {}, result);
+  else
+    replay_into_file(context, result);
+
+  sum_up_layers(result);
+  sum_up(result, options.gemms_only ? inputs.trace.operations.size() : 0);
+  return result;
+}
+
 }  // namespace
 
 RunResult run(const RunOptions& options, const Progress& progress, const Recorders& recorders) {
@@ -132,27 +159,11 @@ RunResult run(const RunOptions& options, const Progress& progress, const Recorde
   std::optional<tbb::global_control> threads;
   if (options.threads > 0)
     threads.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.threads));
-  const RunInputs inputs = read_inputs(options);
-  if (options.gemms_only && inputs.trace.gemms.empty()) input_error("--gemms-only leaves nothing: no GEMM is selected");
-  if (options.chain) check_chain(inputs);
-  for (Recorder* recorder : recorders) recorder->open(inputs.machine, inputs.trace.gemms);
-  keep_freed_memory();
+  return replayed({options, read_inputs(options), progress, recorders});
+}
 
-  RunResult result;
-  result.machine = inputs.machine_name;
-  result.scheme = inputs.scheme.name;
-  result.baseline = inputs.baseline.name;
-  result.trace = inputs.trace_name;
-  result.provenance = inputs.provenance;
-  const RunContext context{options, inputs, progress, recorders};
-  if (options.outputs.empty())
-    replay_all(context, {}, result);
-  else
-    replay_into_file(context, result);
-
-  sum_up_layers(result);
-  sum_up(result, options.gemms_only ? inputs.trace.operations.size() : 0);
-  return result;
+RunResult run(const RunOptions& options, const RunInputs& inputs, SideMemo* memo) {
+  return replayed({options, inputs, {}, {}, memo});
 }
 
 }  // namespace oscsim

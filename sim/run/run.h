@@ -20,6 +20,7 @@ struct RunOptions {
   std::string baseline = "w8a8";
   std::vector<std::string> settings;  // --set path=value; paths start with machine, scheme, baseline, trace or mapping
   std::vector<std::string> tensors;   // safetensors files; empty: synthetic
+  std::string costs = "7nm";          // table of energy and area
   std::string table;                  // channel table file; empty: from the tensors
   std::vector<std::string> gemms;     // "M,N,K[,position]", instead of the trace
   std::string layers;                 // "0-3"
@@ -41,5 +42,11 @@ using Progress = std::function<void(std::size_t, std::size_t, const std::string&
 
 // InputError for anything the user can mend, before long work where possible.
 RunResult run(const RunOptions& options, const Progress& progress = {}, const Recorders& recorders = {});
+
+struct RunInputs;
+class SideMemo;
+
+// Of inputs that are read already; `memo` remembers timing across runs.
+RunResult run(const RunOptions& options, const RunInputs& inputs, SideMemo* memo);
 
 }  // namespace oscsim

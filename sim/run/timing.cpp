@@ -2,11 +2,13 @@
 #include "sim/run/timing.h"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 
 namespace oscsim {
 namespace {
 
+using Clock = std::chrono::steady_clock;
 using units::kPipes;
 using units::PipeId;
 using units::PipeTime;
@@ -88,7 +90,8 @@ std::string key_of(const GemmPlan& plan, const MappingParams& pinned) {
     key += fmt::format(" {}", pin.value_or(0));
   for (const auto& pin : {pinned.drain_follows, pinned.constants_folded}) key += pin ? (*pin ? " yes" : " no") : " -";
   if (pinned.order) key += name_of(*pinned.order);
-  if (pinned.quantise == QuantisePlace::fused) key += fmt::format(" fused {}", plan.activation.gather_group);
+  if (pinned.quantise == QuantisePlace::fused)
+    key += fmt::format(" fused {} {}", name_of(plan.activation.format), plan.activation.gather_group);
   return key;
 }
 
@@ -116,6 +119,7 @@ SideResult timing_of(const units::MachineParams& machine, PipeId primary, const 
   result.cycles = simulation.total;
   result.time_us = static_cast<double>(simulation.total.count()) / machine.clock.count() * 1e6;
   result.traffic = simulation.traffic;
+  result.activity = simulation.activity;
 
   Stack stack;
   std::array<std::int64_t, kPipes> busy{};
@@ -165,17 +169,24 @@ SideResult TimingModel::finished(const WorkLabel& label, const std::string& key,
   return result;
 }
 
-SideResult TimingModel::timed(const WorkLabel& label, const std::string& work_key, const std::function<Work()>& make,
-                              const units::TileObserver& on_output) {
+SideResult TimingModel::timed(const WorkLabel& label, const std::string& work_key, const UsedParts& used,
+                              const std::function<Work()>& make, const units::TileObserver& on_output) {
   const std::string key = key_for(label, work_key);
   const Known* known = find(key);
   if (known != nullptr && !on_output) return finished(label, key, known->result);
+  const bool looks_across = across_ != nullptr && !on_output && recorders_.empty();
+  const std::string across_key = looks_across ? used_text(machine_, used) + work_key : "";
+  if (looks_across)
+    if (const SideResult* earlier = across_->find(across_key)) return finished(label, key, *earlier);
+  const auto begin = Clock::now();
   Work work = make();
+  const auto made = Clock::now();
   const PipeId primary = work.program.primary;
   SideResult result =
       timing_of(machine_, primary, simulate(label, known == nullptr, std::move(work.program), on_output));
   result.tile = work.tile;
   result.attention_tile = work.attention_tile;
+  if (looks_across) across_->add(across_key, result, made - begin, Clock::now() - made);
   return finished(label, key, std::move(result));
 }
 
@@ -191,14 +202,14 @@ SideResult TimingModel::gemm(const WorkLabel& label, const GemmPlan& plan, const
     const Tiling tiling = tiling_of(key, plan, pinned);
     return {gemm_program(plan, machine_, tiling, table), tiling, std::nullopt};
   };
-  return timed(label, table != nullptr ? key + key_of(*table) : key, make, on_output);
+  return timed(label, table != nullptr ? key + key_of(*table) : key, used_by(plan, pinned, machine_), make, on_output);
 }
 
 SideResult TimingModel::activation(const WorkLabel& label, const ActivationPlan& plan, const ChannelTable* table) {
   const auto make = [&]() -> Work {
     return {activation_program(plan, machine_, label.m, label.k, table), std::nullopt, std::nullopt};
   };
-  return timed(label, key_of(plan, label.m, label.k, table), make);
+  return timed(label, key_of(plan, label.m, label.k, table), used_by(plan), make);
 }
 
 SideResult TimingModel::attention(const WorkLabel& label, const AttentionPlan& plan) {
@@ -206,12 +217,12 @@ SideResult TimingModel::attention(const WorkLabel& label, const AttentionPlan& p
     const AttentionTiling tiling = search_attention(plan, machine_);
     return {attention_program(plan, machine_, tiling), std::nullopt, tiling};
   };
-  return timed(label, key_of(plan), make);
+  return timed(label, key_of(plan), UsedParts{}, make);
 }
 
 SideResult TimingModel::rows(const WorkLabel& label, const RowPlan& plan) {
   const auto make = [&]() -> Work { return {row_program(plan, machine_), std::nullopt, std::nullopt}; };
-  return timed(label, key_of(plan), make);
+  return timed(label, key_of(plan), UsedParts{}, make);
 }
 
 }  // namespace oscsim

@@ -12,6 +12,7 @@
 #include "sim/mapping/operation_program.h"
 #include "sim/run/recorder.h"
 #include "sim/run/result.h"
+#include "sim/run/side_memo.h"
 
 namespace oscsim {
 
@@ -23,8 +24,10 @@ SideResult timing_of(const units::MachineParams& machine, units::PipeId primary,
 // cycles are a pure function of the arguments either way. Recorders see the events of each side's equal work once.
 class TimingModel {
  public:
-  explicit TimingModel(const units::MachineParams& machine, Recorders recorders = {}, bool memo = true)
-      : machine_(machine), recorders_(std::move(recorders)), memo_(memo) {}
+  // `across` remembers the results of other machines and runs too.
+  explicit TimingModel(const units::MachineParams& machine, Recorders recorders = {}, bool memo = true,
+                       SideMemo* across = nullptr)
+      : machine_(machine), recorders_(std::move(recorders)), memo_(memo), across_(across) {}
 
   // `table` is needed when a pinned fused cast gathers.
   SideResult gemm(const WorkLabel& label, const GemmPlan& plan, const MappingParams& pinned,
@@ -45,9 +48,10 @@ class TimingModel {
     std::optional<AttentionTiling> attention_tile;
   };
 
-  // The result of the work that `key` describes completely and `make` makes.
-  SideResult timed(const WorkLabel& label, const std::string& key, const std::function<Work()>& make,
-                   const units::TileObserver& on_output = {});
+  // The result of the work that `key` describes completely, on a machine of which it uses `used`, and that `make`
+  // makes.
+  SideResult timed(const WorkLabel& label, const std::string& key, const UsedParts& used,
+                   const std::function<Work()>& make, const units::TileObserver& on_output = {});
   units::SimulationResult simulate(const WorkLabel& label, bool is_new, units::Program program,
                                    const units::TileObserver& on_output);
   // What is recorded of two sides does not stand for each other.
@@ -59,6 +63,7 @@ class TimingModel {
   const units::MachineParams& machine_;
   Recorders recorders_;
   bool memo_;
+  SideMemo* across_;
   std::map<std::string, Known> known_;
   std::map<std::string, Tiling> tilings_;
 };

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <numbers>
 #include <numeric>
 #include <optional>
@@ -54,6 +55,21 @@ std::vector<PlantedOutlier> planted_outliers(const ActivationStatistics& statist
   return planted;
 }
 
+// Made when the first tensor is: a timing-only run asks for none.
+class LazyTable {
+ public:
+  explicit LazyTable(double standard_deviation) : standard_deviation_(standard_deviation) {}
+  const NormalTable& get() const {
+    std::call_once(once_, [this] { table_.emplace(standard_deviation_); });
+    return *table_;
+  }
+
+ private:
+  double standard_deviation_;
+  mutable std::once_flag once_;
+  mutable std::optional<NormalTable> table_;
+};
+
 class SyntheticTensors : public TensorSource {
  public:
   SyntheticTensors(const SyntheticParams& params, std::uint64_t seed)
@@ -65,8 +81,9 @@ class SyntheticTensors : public TensorSource {
 
   Tensor weight(const std::string& name, std::int64_t n, std::int64_t k) const override {
     const std::uint64_t key = random_key(seed_, "weight " + name);
+    const NormalTable& table = weights_.get();
     return generate(n, k, [&](std::int64_t row, std::span<std::uint16_t> out) {
-      weights_.fill(key, static_cast<std::uint64_t>(row) * NormalTable::counters_of(k), out);
+      table.fill(key, static_cast<std::uint64_t>(row) * NormalTable::counters_of(k), out);
     });
   }
 
@@ -74,7 +91,7 @@ class SyntheticTensors : public TensorSource {
     const ActivationStatistics statistics = params_.of(position, name);
     std::optional<NormalTable> other;
     if (statistics.std != params_.activation_std) other.emplace(statistics.std);
-    const NormalTable& normal = other ? *other : activations_;
+    const NormalTable& normal = other ? *other : activations_.get();
     const std::uint64_t key = random_key(seed_, "activation " + name);
     const std::uint64_t outlier_key = random_key(seed_, "outlier " + name);
     const std::uint64_t spread_key = random_key(seed_, "token " + name);
@@ -135,8 +152,8 @@ class SyntheticTensors : public TensorSource {
 
   SyntheticParams params_;
   std::uint64_t seed_;
-  NormalTable weights_;
-  NormalTable activations_;
+  LazyTable weights_;
+  LazyTable activations_;
 };
 
 // alpha times the expected mean magnitude of an activation, in standard deviations.

@@ -22,10 +22,10 @@ MACHINES = ", ".join(sorted(name[:-5] for name in os.listdir(f"{ROOT}/configs/ma
 # (arguments, message): exit status 2, nothing on standard output, exactly this text on standard error.
 # `folder` is an empty folder in the working directory.
 WRONG_COMMAND_LINES = [
-    ("", "no command\n  allowed: run, trace, calibrate, quantize, gemm, describe; see: oscsim --help"),
+    ("", "no command\n  allowed: run, trace, calibrate, quantize, gemm, sweep, describe; see: oscsim --help"),
     (
         "rum",
-        "unknown command 'rum'\n  allowed: run, trace, calibrate, quantize, gemm, describe; did you mean 'run'?\n"
+        "unknown command 'rum'\n  allowed: run, trace, calibrate, quantize, gemm, sweep, describe; did you mean 'run'?\n"
         "  see: oscsim --help",
     ),
     ("--versoin", "unknown option '--versoin'; did you mean '--version'?\n  see: oscsim --help"),
@@ -37,6 +37,10 @@ WRONG_COMMAND_LINES = [
     ("run --seed 1 --seed 2", "--seed: given more than once\n  see: oscsim run --help"),
     ("run --gemm 1,2,3 --trace qwen3_8b_decode", "--trace excludes --gemm\n  see: oscsim run --help"),
     ("trace Qwen3-8B --from-csv x.csv", "--from-csv excludes model\n  see: oscsim trace --help"),
+    ("sweep --shrd 1/2", "unknown option '--shrd'; did you mean '--shard'?\n  see: oscsim sweep --help"),
+    ("sweep submit x --shrds 2", "unknown option '--shrds'; did you mean '--shards'?\n  see: oscsim sweep submit --help"),
+    ("sweep merge", "folder is required\n  see: oscsim sweep merge --help"),
+    ("sweep merge a b", "unexpected argument 'b'\n  see: oscsim sweep merge --help"),
     ("describe machine edge_npu surplus", "unexpected argument 'surplus'\n  see: oscsim describe --help"),
 ]
 
@@ -96,7 +100,7 @@ WRONG_VALUES = [
     ("trace Qwen3-8B --phase prefill --tokens 8 --rows skewed --skew -1", "--skew: -1; allowed: 0 to 16"),
     (
         "describe machines",
-        "describe: unknown kind 'machines'\n  allowed: machine, scheme, format, trace; did you mean 'machine'?",
+        "describe: unknown kind 'machines'\n  allowed: machine, scheme, format, trace, sweep, costs; did you mean 'machine'?",
     ),
     (
         "describe format mxfp5",
@@ -223,7 +227,8 @@ class HelpTest(ProgramTest):
         )
 
     def test_every_help_ends_with_an_example(self):
-        for command in ([], ["run"], ["trace"], ["calibrate"], ["quantize"], ["gemm"], ["describe"]):
+        sweep = [["sweep"], ["sweep", "submit"], ["sweep", "status"], ["sweep", "merge"]]
+        for command in ([], ["run"], ["trace"], ["calibrate"], ["quantize"], ["gemm"], *sweep, ["describe"]):
             with self.subTest(command):
                 text = self.check_done([*command, "--help"])
                 self.assertRegex(text, rf"\nExamples?:\n(  oscsim {' '.join(command)}.*\n)+$")
@@ -386,13 +391,13 @@ class TraceTest(ProgramTest):
 class DescribeTest(ProgramTest):
     def test_overview_lists_every_file(self):
         text = self.check_done(["describe"])
-        for folder in ("configs/machines", "configs/schemes", "traces"):
+        for folder in ("configs/machines", "configs/schemes", "configs/sweeps", "configs/costs", "traces"):
             for name in os.listdir(f"{ROOT}/{folder}"):
                 if name.endswith(".yaml"):
                     self.assertIn(f"\n  {name[:-5]} ", text)
 
     def test_every_parameter_has_a_meaning(self):
-        for kind in ("machine", "scheme"):
+        for kind in ("machine", "scheme", "sweep", "costs"):
             rows = json.loads(self.check_done(["describe", kind, "--json"]))
             self.assertGreater(len(rows), 10)
             for row in rows:
@@ -404,6 +409,7 @@ class DescribeTest(ProgramTest):
     def test_values_of_a_file(self):
         self.assertRegex(self.check_done(["describe", "machine", "edge_npu"]), r"\ncore\.gather\.lanes +\d+ +\w")
         self.assertRegex(self.check_done(["describe", "scheme", "w8a8"]), r"\noutliers +none +\w")
+        self.assertRegex(self.check_done(["describe", "costs", "7nm"]), r"\nenergy\.mac\.int8\.value +100fJ +\w")
         resolved = json.loads(self.check_done(["describe", "scheme", "osc", "--json"]))
         self.assertEqual(resolved["outliers"]["group"], 32)
 
@@ -507,7 +513,7 @@ class StreamTest(ProgramTest):
         os.close(terminal)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertGreater(len(lines), len(wide))
-        for folder in ("configs/machines", "configs/schemes", "traces"):
+        for folder in ("configs/machines", "configs/schemes", "configs/sweeps", "traces"):
             for name in os.listdir(f"{ROOT}/{folder}"):
                 if name.endswith(".yaml"):
                     self.assertTrue(any(line.startswith(f"  {name[:-5]} ") for line in lines), name)

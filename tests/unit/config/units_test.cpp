@@ -43,12 +43,18 @@ TEST(Units, ReadsEveryUnit) {
   expect_value("500ns", Nanoseconds(500));
   expect_value("1.5us", Nanoseconds(1500));
   expect_value("250ps", Nanoseconds(0.25));
+  expect_value("70fJ", Picojoules(0.07));
+  expect_value("1.5nJ", Picojoules(1500));
+  expect_value("0.027um2", SquareMicrometres(0.027));
+  expect_value("2mm2", SquareMicrometres(2e6));
+  expect_value("50mW/mm2", PowerDensity(50));
   expect_value("9223372036854775807B", Bytes(std::numeric_limits<std::int64_t>::max()));
 }
 
 TEST(Units, EveryUnitOfEverySystemIsAccepted) {
-  for (const UnitSystem* system : {&kBytesUnits, &kBitsUnits, &kCyclesUnits, &kMacsUnits, &kHertzUnits,
-                                   &kBytesPerSecondUnits, &kBytesPerCycleUnits, &kNanosecondsUnits}) {
+  for (const UnitSystem* system :
+       {&kBytesUnits, &kBitsUnits, &kCyclesUnits, &kMacsUnits, &kHertzUnits, &kBytesPerSecondUnits,
+        &kBytesPerCycleUnits, &kNanosecondsUnits, &kPicojoulesUnits, &kSquareMicrometresUnits, &kPowerDensityUnits}) {
     EXPECT_TRUE(parse_measure(system->example, *system).value.has_value()) << system->name;
     for (const std::string& unit : system->names())
       EXPECT_TRUE(parse_measure("3" + unit, *system).value.has_value()) << unit;

@@ -26,35 +26,37 @@ TEST(Csv, OperationsHaveLinesOfTheirKind) {
   ASSERT_EQ(found.size(), 6U);
   EXPECT_EQ(found[3],
             "rms_norm,layers.0.norm,,16,32,1,1,1,"
-            "osc,,2000,2,tensor,3000000,1000000,500000,0,,,,,,,,"
-            "w8a8,,2000,2,tensor,3000000,1000000,500000,0,,,,,,,");
+            "osc,,2000,2,tensor,3000000,1000000,500000,0,0,,,,,,,,"
+            "w8a8,,2000,2,tensor,3000000,1000000,500000,0,0,,,,,,,");
   EXPECT_EQ(found[4],
             "attention,layers.0.attention,,256,128,64,1,,"
-            "osc,mxfp8,3000,3,tensor,3000000,1000000,500000,0,,,,,,,,"
-            ",,,,,,,,,,,,,,,");
+            "osc,mxfp8,3000,3,tensor,3000000,1000000,500000,0,0,,,,,,,,"
+            ",,,,,,,,,,,,,,,,");
 }
 
 TEST(Csv, HasOneLineForEachGemmAndSharedWork) {
   const std::vector<std::string> found = lines(result_csv(sample_result()));
   ASSERT_EQ(found.size(), 4U);
-  EXPECT_EQ(found[0],
-            "kind,name,position,m,n,k,repeat,speedup,"
-            "scheme_name,scheme_formats,scheme_cycles,scheme_time_us,scheme_bound,scheme_hbm_read_bytes,"
-            "scheme_hbm_write_bytes,scheme_l2_read_bytes,scheme_l2_write_bytes,scheme_sqnr_db,scheme_max_abs_error,"
-            "scheme_accuracy_rows,scheme_cosine,scheme_chained_sqnr_db,scheme_chained_max_abs_error,"
-            "scheme_chained_cosine,"
-            "baseline_name,baseline_formats,baseline_cycles,baseline_time_us,baseline_bound,baseline_hbm_read_bytes,"
-            "baseline_hbm_write_bytes,baseline_l2_read_bytes,baseline_l2_write_bytes,baseline_sqnr_db,"
-            "baseline_max_abs_error,baseline_accuracy_rows,baseline_cosine,baseline_chained_sqnr_db,"
-            "baseline_chained_max_abs_error,baseline_chained_cosine");
+  EXPECT_EQ(
+      found[0],
+      "kind,name,position,m,n,k,repeat,speedup,"
+      "scheme_name,scheme_formats,scheme_cycles,scheme_time_us,scheme_bound,scheme_hbm_read_bytes,"
+      "scheme_hbm_write_bytes,scheme_l2_read_bytes,scheme_l2_write_bytes,scheme_energy_uj,scheme_sqnr_db,scheme_max_"
+      "abs_error,"
+      "scheme_accuracy_rows,scheme_cosine,scheme_chained_sqnr_db,scheme_chained_max_abs_error,"
+      "scheme_chained_cosine,"
+      "baseline_name,baseline_formats,baseline_cycles,baseline_time_us,baseline_bound,baseline_hbm_read_bytes,"
+      "baseline_hbm_write_bytes,baseline_l2_read_bytes,baseline_l2_write_bytes,baseline_energy_uj,baseline_sqnr_db,"
+      "baseline_max_abs_error,baseline_accuracy_rows,baseline_cosine,baseline_chained_sqnr_db,"
+      "baseline_chained_max_abs_error,baseline_chained_cosine");
   EXPECT_EQ(found[1],
             "gemm,layers.0.q_proj,attn_in,16,64,32,1,2,"
-            "osc,mxfp4 + bf16 branch,1000,1,tensor,3000000,1000000,500000,0,,,,,,,,"
-            "w8a8,fp8,2000,2,tensor,3000000,1000000,500000,0,,,,,,,");
+            "osc,mxfp4 + bf16 branch,1000,1,tensor,3000000,1000000,500000,0,0,,,,,,,,"
+            "w8a8,fp8,2000,2,tensor,3000000,1000000,500000,0,0,,,,,,,");
   EXPECT_EQ(found[3],
             "shared,layers.0.attn_in,attn_in,16,,32,1,,"
-            "osc,\"gather, mxfp4\",1000,1,gather,3000000,1000000,500000,0,,,,,,,,"
-            ",,,,,,,,,,,,,,,");
+            "osc,\"gather, mxfp4\",1000,1,gather,3000000,1000000,500000,0,0,,,,,,,,"
+            ",,,,,,,,,,,,,,,,");
 }
 
 TEST(Csv, LayersHaveLinesOfTheirOwn) {
@@ -63,7 +65,7 @@ TEST(Csv, LayersHaveLinesOfTheirOwn) {
   result.layers[0].layer = 4;
   result.layers[0].scheme = {"osc", {20, 0.5, 2}, Closeness{10, 0.25, 1}};
   result.layers[0].baseline = {"w8a8", {30, 1, 0}, std::nullopt};
-  EXPECT_EQ(lines(result_csv(result))[3], "layer,4,,,,,,,osc,,,,,,,,,20,2,,0.5,10,1,0.25,w8a8,,,,,,,,,30,0,,1,,,");
+  EXPECT_EQ(lines(result_csv(result))[3], "layer,4,,,,,,,osc,,,,,,,,,,20,2,,0.5,10,1,0.25,w8a8,,,,,,,,,,30,0,,1,,,");
 }
 
 TEST(Csv, QuotesCommasQuotesAndLineBreaks) {

@@ -21,15 +21,15 @@ std::vector<std::string> keys(const Json& object) {
 TEST(ResultJson, HasTheKeysOfSchemaOneInOrder) {
   const Json json = Json::parse(result_json(sample_result()));
   EXPECT_EQ(keys(json), (std::vector<std::string>{"schema", "provenance", "gemms", "operations", "shared", "layers",
-                                                  "total", "whole"}));
+                                                  "total", "whole", "area_mm2"}));
   EXPECT_EQ(json["schema"], 1);
   EXPECT_EQ(json["provenance"]["version"], "0.1.0");
   EXPECT_EQ(keys(json["gemms"][0]), (std::vector<std::string>{"name", "position", "m", "n", "k", "repeat", "scheme",
                                                               "baseline", "chain_input", "speedup"}));
   EXPECT_EQ(keys(json["gemms"][0]["scheme"]),
             (std::vector<std::string>{"name", "formats", "cycles", "time_us", "bound", "cycle_stack", "busy_cycles",
-                                      "bytes", "tile", "energy_uj", "sqnr_db", "max_abs_error", "cosine",
-                                      "accuracy_rows", "output_sha256", "chained", "verification"}));
+                                      "bytes", "tile", "energy_uj", "energy_parts_uj", "sqnr_db", "max_abs_error",
+                                      "cosine", "accuracy_rows", "output_sha256", "chained", "verification"}));
   EXPECT_EQ(keys(json["shared"][0]),
             (std::vector<std::string>{"input", "position", "m", "k", "repeat", "scheme", "baseline"}));
 }
@@ -50,6 +50,28 @@ TEST(ResultJson, KeepsTheNumbers) {
   EXPECT_EQ(json["total"]["baseline"]["time_us"].get<double>(), 1.0 / 3);
   EXPECT_EQ(json["total"]["speedup"].get<double>(), result.speedup());
   EXPECT_TRUE(json["shared"][0]["baseline"].is_null());
+}
+
+TEST(ResultJson, EnergyAndAreaStandByPart) {
+  RunResult result = sample_result();
+  result.gemms[0].scheme.energy[cost::EnergyPart::tensor] = {2.5, 0.5};
+  result.gemms[0].scheme.energy[cost::EnergyPart::hbm] = {1.5, 0};
+  result.scheme_total.energy = result.gemms[0].scheme.energy;
+  result.area[cost::AreaPart::l2] = {8, 2};
+  const Json json = Json::parse(result_json(result));
+  const Json& scheme = json["gemms"][0]["scheme"];
+  EXPECT_EQ(scheme["energy_uj"], 4.0);
+  EXPECT_EQ(scheme["energy_parts_uj"]["tensor"], 2.5);
+  EXPECT_EQ(keys(scheme["energy_parts_uj"]),
+            (std::vector<std::string>{"tensor", "branch", "accumulate", "l0", "l0c", "l1", "ub", "gather", "vector",
+                                      "l2", "hbm", "leakage"}));
+  EXPECT_EQ(json["total"]["scheme"]["energy_uj"], 4.0);
+  EXPECT_EQ(json["total"]["scheme"]["energy_parts_uj"]["hbm"], 1.5);
+  EXPECT_EQ(json["total"]["scheme"]["energy_assumed_share"], 0.125);
+  EXPECT_EQ(json["area_mm2"]["total"], 8.0);
+  EXPECT_EQ(keys(json["area_mm2"]["parts"]),
+            (std::vector<std::string>{"tensor", "branch", "gather", "vector", "buffers", "l2"}));
+  EXPECT_EQ(json["area_mm2"]["assumed_share"], 0.25);
 }
 
 TEST(ResultJson, OperationsHaveTheirSizesAndSides) {
@@ -94,10 +116,9 @@ TEST(ResultJson, OperationsThatAreLeftOutShowInTheWholeOnly) {
 
 TEST(ResultJson, WhatIsNotThereIsNull) {
   const Json json = Json::parse(result_json(sample_result()));
-  for (const char* key : {"tile", "energy_uj", "sqnr_db", "max_abs_error", "cosine", "accuracy_rows", "output_sha256",
-                          "chained", "verification"})
+  for (const char* key :
+       {"tile", "sqnr_db", "max_abs_error", "cosine", "accuracy_rows", "output_sha256", "chained", "verification"})
     EXPECT_TRUE(json["gemms"][0]["scheme"][key].is_null()) << key;
-  EXPECT_TRUE(json["total"]["scheme"]["energy_uj"].is_null());
 }
 
 TEST(ResultJson, TileIsAnObject) {

@@ -62,6 +62,27 @@ GEMMs and shared work take 66.7 % of osc's time and 85.7 % of w8a8's
 )"));
 }
 
+TEST(ResultTable, ShowsEnergyByPartAndWhatOfItIsAssumed) {
+  RunResult result = sample_result();
+  EXPECT_THAT(result_table(result), Not(HasSubstr("energy")));
+  result.costs = "7nm";
+  result.scheme_total.energy[cost::EnergyPart::tensor] = {2.5, 1};
+  result.scheme_total.energy[cost::EnergyPart::gather] = {0.5, 0};
+  result.scheme_total.energy[cost::EnergyPart::hbm] = {1, 0};
+  result.baseline_total.energy[cost::EnergyPart::tensor] = {5, 4};
+  result.baseline_total.energy[cost::EnergyPart::hbm] = {3, 0};
+  result.area[cost::AreaPart::l2] = {8, 2};
+  EXPECT_THAT(result_table(result), HasSubstr(R"(
+energy     osc  w8a8  ratio
+            uJ    uJ
+  tensor  2.50  5.00  0.500
+  gather  0.50  0.00      -
+  hbm     1.00  3.00  0.333
+  total   4.00  8.00  0.500
+costs 7nm: assumed numbers make 25 % of osc's energy and 50 % of w8a8's; of the area of 8.00 mm2 25 %
+)"));
+}
+
 TEST(ResultTable, SaysWhatGemmsOnlyLeavesOut) {
   RunResult result = sample_result();
   result.scheme_operations.time_us = 5;

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The merged rows of a sweep as Parquet: DIR/results.jsonl to DIR/results.parquet.
+
+usage: to_parquet.py DIR
+
+Runs itself in build/venv-parquet (pyarrow), which scripts/python_environment.sh makes when it is missing. What the sweep
+is (DIR/sweep.json) stands in the file's metadata under "oscsim". Columns without any value are of type string.
+"""
+
+import os
+import sys
+
+try:
+    import pyarrow
+    from pyarrow import json, parquet
+except ImportError:
+    if os.path.basename(sys.prefix) == "venv-parquet":
+        raise
+    environment = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python_environment.sh")
+    os.execv(environment, [environment, "--parquet", os.path.abspath(__file__), *sys.argv[1:]])
+
+
+def table_of(folder):
+    table = json.read_json(os.path.join(folder, "results.jsonl"))
+    for index, field in enumerate(table.schema):
+        if pyarrow.types.is_null(field.type):
+            table = table.set_column(index, field.name, pyarrow.nulls(len(table), pyarrow.string()))
+    with open(os.path.join(folder, "sweep.json"), "rb") as file:
+        return table.replace_schema_metadata({"oscsim": file.read()})
+
+
+def main():
+    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
+        sys.exit(__doc__)
+    try:
+        table = table_of(sys.argv[1])
+    except OSError as error:
+        sys.exit(f"{error}; oscsim sweep merge {sys.argv[1]} writes it")
+    path = os.path.join(sys.argv[1], "results.parquet")
+    parquet.write_table(table, path + ".part")
+    os.replace(path + ".part", path)
+    print(f"{len(table)} rows, {table.num_columns} columns\n{path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/sweep/pool.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <new>
+#include <optional>
+#include <vector>
+
+#include "models/base/error.h"
+
+namespace oscsim::sweep {
+namespace {
+
+constexpr std::int64_t kNone = -1;
+constexpr int kStopped = 4;  // exit status of a worker that cannot go on: its message says why
+constexpr std::size_t kMessage = 1024;
+
+// What the parent knows of a worker.
+struct Slot {
+  std::atomic<std::int64_t> current{kNone};  // task
+  char message[kMessage] = {};
+};
+
+// Memory that parent and workers share. Lock-free atomics work across processes.
+struct Shared {
+  std::atomic<std::size_t> next{0}, done{0}, failed{0};
+  static_assert(std::atomic<std::size_t>::is_always_lock_free);
+};
+
+template <class T>
+class SharedArray {
+ public:
+  explicit SharedArray(std::size_t count) : bytes_(count * sizeof(T)) {
+    memory_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory_ == MAP_FAILED) throw std::bad_alloc();
+    for (std::size_t i = 0; i < count; ++i) new (&(*this)[i]) T;
+  }
+  ~SharedArray() { munmap(memory_, bytes_); }
+  SharedArray(const SharedArray&) = delete;
+  SharedArray& operator=(const SharedArray&) = delete;
+  T& operator[](std::size_t i) { return static_cast<T*>(memory_)[i]; }
+
+ private:
+  std::size_t bytes_;
+  void* memory_;
+};
+
+// Signals that the parent waits for instead of being interrupted by them.
+class HeldSignals {
+ public:
+  HeldSignals() {
+    sigemptyset(&held_);
+    for (const int number : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&held_, number);
+    sigprocmask(SIG_BLOCK, &held_, &before_);
+  }
+  ~HeldSignals() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  HeldSignals(const HeldSignals&) = delete;
+  HeldSignals& operator=(const HeldSignals&) = delete;
+
+  // Of the parent, in a worker: it ends by SIGTERM; a Ctrl-C in the terminal is for the parent.
+  void give_to_worker() const {
+    std::signal(SIGINT, SIG_IGN);
+    std::signal(SIGTERM, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &before_, nullptr);
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_UNBLOCK, &term, nullptr);
+  }
+
+  // The signal that came, or 0 after a tenth of a second.
+  int wait() const {
+    const timespec pause{0, 100'000'000};
+    const int number = sigtimedwait(&held_, nullptr, &pause);
+    return number > 0 ? number : 0;
+  }
+
+ private:
+  sigset_t held_, before_;
+};
+
+std::string how_it_ended(int status) {
+  if (WIFSIGNALED(status)) return fmt::format("signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  return fmt::format("exit status {}", WEXITSTATUS(status));
+}
+
+class Pool {
+ public:
+  Pool(std::size_t workers, const PoolTasks& tasks) : tasks_(tasks), slots_(workers), places_(workers) {}
+
+  PoolEnd run() {
+    for (std::size_t i = 0; i < places_.size(); ++i) start(i, kNone);
+    while (running() > 0) {
+      const int number = signals_.wait();
+      if (number == SIGINT || number == SIGTERM) interrupt();
+      reap();
+      if (tasks_.progress) tasks_.progress({shared_[0].done, shared_[0].failed});
+    }
+    if (!stopped_.empty()) throw InputError(stopped_);
+    return is_interrupted_ ? PoolEnd::interrupted : PoolEnd::done;
+  }
+
+  ~Pool() { stop(); }
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+ private:
+  struct Place {
+    pid_t process = 0;             // 0: none
+    std::int64_t retried = kNone;  // the task that its predecessor died of
+  };
+
+  std::size_t running() const {
+    return static_cast<std::size_t>(std::ranges::count_if(places_, [](const Place& p) { return p.process != 0; }));
+  }
+
+  void start(std::size_t index, std::int64_t first) {
+    slots_[index].current = first;
+    const pid_t parent = getpid();
+    const pid_t process = fork();
+    if (process < 0) {
+      stop();
+      input_error("a worker cannot be started: {}", std::strerror(errno));
+    }
+    if (process == 0) {
+      signals_.give_to_worker();
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (getppid() != parent) _exit(0);  // it ended before the line above
+      _exit(work(index, first));
+    }
+    places_[index].process = process;
+  }
+
+  // In a worker.
+  int work(std::size_t index, std::int64_t first) {
+    Slot& slot = slots_[index];
+    try {
+      tasks_.open(index);
+      for (std::int64_t task = first;; task = kNone) {
+        if (task == kNone) task = static_cast<std::int64_t>(shared_[0].next.fetch_add(1));
+        if (task >= static_cast<std::int64_t>(tasks_.count)) return 0;
+        slot.current = task;
+        const bool ok = tasks_.run(static_cast<std::size_t>(task));
+        slot.current = kNone;
+        if (!ok) ++shared_[0].failed;
+        ++shared_[0].done;
+      }
+    } catch (const std::exception& error) {
+      std::strncpy(slot.message, error.what(), kMessage - 1);
+      return kStopped;
+    }
+  }
+
+  void reap() {
+    int status = 0;
+    for (std::size_t i = 0; i < places_.size(); ++i)
+      if (places_[i].process != 0 && waitpid(places_[i].process, &status, WNOHANG) == places_[i].process) {
+        places_[i].process = 0;
+        if (status != 0 && !is_interrupted_ && stopped_.empty()) replace(i, status);
+      }
+  }
+
+  // After a worker that did not end by itself.
+  void replace(std::size_t index, int status) {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == kStopped) {
+      stopped_ = slots_[index].message;
+      return stop();
+    }
+    Place& place = places_[index];
+    const std::int64_t task = slots_[index].current;
+    const bool again = task != kNone && task == place.retried;
+    if (again) {
+      tasks_.died(index, static_cast<std::size_t>(task), how_it_ended(status));
+      ++shared_[0].failed;
+      ++shared_[0].done;
+    }
+    place.retried = again ? kNone : task;
+    start(index, place.retried);
+  }
+
+  void interrupt() {
+    is_interrupted_ = true;
+    for (const Place& place : places_)
+      if (place.process != 0) kill(place.process, SIGTERM);
+  }
+
+  void stop() {
+    for (Place& place : places_)
+      if (place.process != 0) {
+        kill(place.process, SIGKILL);
+        waitpid(place.process, nullptr, 0);
+        place.process = 0;
+      }
+  }
+
+  const PoolTasks& tasks_;
+  HeldSignals signals_;
+  SharedArray<Shared> shared_{1};
+  SharedArray<Slot> slots_;
+  std::vector<Place> places_;
+  bool is_interrupted_ = false;
+  std::string stopped_;
+};
+
+}  // namespace
+
+PoolEnd run_pool(std::size_t workers, const PoolTasks& tasks) {
+  return Pool(workers, tasks).run();
+}
+
+}  // namespace oscsim::sweep
