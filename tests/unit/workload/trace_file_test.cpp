@@ -83,7 +83,8 @@ TEST(TraceFile, EveryProblemIsReportedAtItsPlace) {
   EXPECT_EQ(error_reading("schema: 2\ngems: []\ngemms:\n  - {name: a, position: ffn, m: 1, n: 0, kk: 3}\n"),
             "FILE:1:9: schema is 2; allowed: 1 to 1\n"
             "FILE:2:1: unknown key 'gems' at the top level\n"
-            "  allowed: schema, model, phase, tokens, context, batch, source, synthetic, chain, gemms; did you mean 'gemms'?\n"
+            "  allowed: schema, model, phase, tokens, context, batch, source, synthetic, chain, gemms; did you mean "
+            "'gemms'?\n"
             "FILE:4:5: missing key 'k' in gemms[0]\n"
             "  k: reduction dimension\n"
             "FILE:4:25: unknown value 'ffn' for gemms[0].position\n"
