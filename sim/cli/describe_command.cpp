@@ -185,7 +185,8 @@ Shown described(const DescribeArguments& arguments) {
 void add_describe_command(CLI::App& app, Action& action) {
   const auto arguments = std::make_shared<DescribeArguments>();
   CLI::App& command = *app.add_subcommand("describe", "Show what there is, every parameter, or one file");
-  command.add_option("kind", arguments->kind, "machine, scheme, format, trace, sweep or costs; none: a list of all names")
+  command
+      .add_option("kind", arguments->kind, "machine, scheme, format, trace, sweep or costs; none: a list of all names")
       ->type_name("KIND");
   command.add_option("name", arguments->name, "a file or a name; none: every parameter of the kind")
       ->type_name("FILE|NAME");
