@@ -6,6 +6,8 @@
 #   --torch      build/venv-torch    tests/requirements_torch.txt on Debian's python3-torch
 #   --capture    build/venv-capture  scripts/capturing/requirements.txt: torch and transformers, about 3 GB
 #   --parquet    build/venv-parquet  scripts/requirements_parquet.txt
+#   --notebook   build/venv-notebook scripts/requirements_notebook.txt: pandas
+#   --optimise   build/venv-optimise scripts/requirements_optimise.txt: Optuna
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/build/venv
@@ -26,6 +28,10 @@ case "${1:-}" in
   --parquet)
     venv=$root/build/venv-parquet
     requirements=$root/scripts/requirements_parquet.txt
+    shift ;;
+  --notebook | --optimise)
+    venv=$root/build/venv-${1#--}
+    requirements=$root/scripts/requirements_${1#--}.txt
     shift ;;
 esac
 
