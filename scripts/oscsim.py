@@ -12,6 +12,7 @@ pandas is in build/venv-notebook, which `scripts/python_environment.sh --noteboo
 the environment's OSCSIM names. A user's mistake is an Error with the program's message.
 """
 
+import ctypes
 import json
 import os
 import pathlib
@@ -26,11 +27,19 @@ class Error(Exception):
     """What the program said."""
 
 
+def _end_with_parent():
+    """In the child: a sweep must not go on, and keep its folder locked, when this process is killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, linux/prctl.h
+
+
 def call(arguments):
     """Runs the program to its end; what it printed. On Ctrl-C it is waited for: it leaves nothing half written."""
     program = os.environ.get("OSCSIM", str(ROOT / "build/oscsim"))
+    command = [program, *map(str, arguments)]
     try:
-        process = subprocess.Popen([program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_end_with_parent
+        )
     except OSError as error:
         raise Error(f"{program}: {error.strerror}; scripts/run.sh builds it, or set OSCSIM") from None
     try:
