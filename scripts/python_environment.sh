@@ -7,6 +7,8 @@
 #   --figures    build/venv-figures  scripts/reproduce/requirements.txt: matplotlib, 40 MB
 #   --capture    build/venv-capture  scripts/capturing/requirements.txt: torch and transformers, about 3 GB
 #   --parquet    build/venv-parquet  scripts/requirements_parquet.txt
+#   --notebook   build/venv-notebook scripts/requirements_notebook.txt: pandas
+#   --optimise   build/venv-optimise scripts/requirements_optimise.txt: Optuna
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/build/venv
@@ -31,6 +33,10 @@ case "${1:-}" in
   --parquet)
     venv=$root/build/venv-parquet
     requirements=$root/scripts/requirements_parquet.txt
+    shift ;;
+  --notebook | --optimise)
+    venv=$root/build/venv-${1#--}
+    requirements=$root/scripts/requirements_${1#--}.txt
     shift ;;
 esac
 

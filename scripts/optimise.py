@@ -1,0 +1,396 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Searches a design space with NSGA-II (Optuna) where a sweep would be too many points: one generation at a time, each by
+`oscsim sweep`. The file is a sweep file with a section `optimise` (scripts/README.md).
+
+    scripts/optimise.py configs/optimise/qwen3_8b_prefill.yaml -o front [--jobs N]
+
+Into the folder: front.csv and front.jsonl (the Pareto set, rows as in a sweep), journal.log (Optuna's), points (a folder of
+oscsim sweep with every point that was run). The same command goes on where it ended, to the same result; generations can
+be raised. Runs itself in build/venv-optimise, which scripts/python_environment.sh makes. OSCSIM names another program than
+build/oscsim.
+"""
+
+import argparse
+import csv
+import difflib
+import fcntl
+import hashlib
+import json
+import math
+import operator
+import os
+import pathlib
+import re
+import signal
+import sys
+import warnings
+
+try:
+    import optuna
+    import yaml
+except ImportError:
+    if os.path.basename(sys.prefix) == "venv-optimise":
+        raise
+    environment = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python_environment.sh")
+    os.execv(environment, [environment, "--optimise", os.path.abspath(__file__), *sys.argv[1:]])
+
+import oscsim
+
+OPTIMISE_KEYS = ("objectives", "constraints", "population", "generations", "seed")
+COMPARISONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
+CONSTRAINT = re.compile(r"(\w+)\s*(<=|>=|<|>)\s*(-?[\d.]+(?:[eE][-+]?\d+)?)")
+# Columns that are no measure, or text.
+NO_MEASURE = re.compile(r"key|index|status|error|\w+_bound|\w+_tile_order")
+
+
+class Problems:
+    """Everything that is wrong with the section `optimise`, reported at once, with its place."""
+
+    def __init__(self, name):
+        self.name, self.texts = name, []
+
+    def add(self, node, text):
+        self.texts.append(f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: {text}")
+
+    def add_unknown(self, node, what, allowed):
+        near = difflib.get_close_matches(node.value, allowed, 1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        self.add(node, f"{what}\n  allowed: {', '.join(allowed)}{hint}")
+
+    def check(self):
+        if self.texts:
+            raise oscsim.Error("\n".join(self.texts))
+
+
+class Settings:
+    """The section `optimise`."""
+
+    def __init__(self, node, columns, problems):
+        self.columns, self.problems = columns, problems
+        self.objectives, self.constraints = [], []  # (column, direction); (column, comparison, bound)
+        self.population, self.generations, self.seed = 20, 10, 1
+        if not isinstance(node, yaml.MappingNode):
+            problems.add(node, "optimise must be a section")
+            return
+        seen = {}
+        for key, value in node.value:
+            if key.value not in OPTIMISE_KEYS:
+                problems.add_unknown(key, f"unknown key '{key.value}' in optimise", OPTIMISE_KEYS)
+            elif key.value in seen:
+                problems.add(key, f"optimise.{key.value} is given twice")
+            seen[key.value] = value
+        self.read_objectives(seen.get("objectives"), node)
+        for item in self.items(seen.get("constraints"), "constraints"):
+            self.read_constraint(item)
+        self.population = self.whole(seen.get("population"), "population", self.population, 2, 10000)
+        self.generations = self.whole(seen.get("generations"), "generations", self.generations, 1, 100000)
+        self.seed = self.whole(seen.get("seed"), "seed", self.seed, 0, 2**32 - 1)
+
+    def items(self, node, name):
+        if node is None:
+            return []
+        if not isinstance(node, yaml.SequenceNode):
+            self.problems.add(node, f"optimise.{name} must be a list")
+            return []
+        return node.value
+
+    def read_objectives(self, node, section):
+        for item in self.items(node, "objectives"):
+            pairs = item.value if isinstance(item, yaml.MappingNode) else []
+            if len(pairs) != 1 or pairs[0][0].value not in ("maximise", "minimise"):
+                self.problems.add(item, "an objective is {maximise: COLUMN} or {minimise: COLUMN}")
+                continue
+            if self.is_measure(pairs[0][1], pairs[0][1].value):
+                self.objectives.append((pairs[0][1].value, pairs[0][0].value))
+        if not node or (isinstance(node, yaml.SequenceNode) and not node.value):
+            self.problems.add(section, "optimise.objectives is required, such as [{maximise: speedup}, {minimise: area_mm2}]")
+
+    def read_constraint(self, node):
+        match = CONSTRAINT.fullmatch(str(node.value).strip()) if isinstance(node, yaml.ScalarNode) else None
+        if not match:
+            self.problems.add(node, "a constraint is COLUMN <= NUMBER (or <, >=, >), the number in the column's unit")
+        elif self.is_measure(node, match[1]):
+            self.constraints.append((match[1], match[2], float(match[3])))
+
+    def is_measure(self, node, name):
+        if name not in self.columns:
+            allowed = yaml.ScalarNode(node.tag, name, node.start_mark, node.end_mark)
+            self.problems.add_unknown(allowed, f"'{name}' is no column of the rows with a number", self.columns)
+        return name in self.columns
+
+    def whole(self, node, name, default, least, most):
+        if node is None:
+            return default
+        if not isinstance(node, yaml.ScalarNode) or not re.fullmatch(r"\d{1,10}", node.value):
+            self.problems.add(node, f"optimise.{name} must be a whole number")
+        elif not least <= int(node.value) <= most:
+            self.problems.add(node, f"optimise.{name} is {node.value}; allowed: {least} to {most}")
+        else:
+            return int(node.value)
+        return default
+
+
+class SpaceFile:
+    """The file: the sweep that it holds, as text, and the section `optimise`, as nodes."""
+
+    def __init__(self, path):
+        self.name = str(path)
+        try:
+            self.text = pathlib.Path(path).read_text()
+            root = yaml.compose(self.text)
+        except OSError as error:
+            raise oscsim.Error(f"{path}: {error.strerror}") from None
+        except yaml.YAMLError as error:
+            raise oscsim.Error(f"{path}: {error}") from None
+        sections = {key.value: (key, value) for key, value in root.value} if isinstance(root, yaml.MappingNode) else {}
+        problems = Problems(self.name)
+        if "optimise" not in sections:
+            raise oscsim.Error(f"{path}: has no section optimise; scripts/README.md describes it")
+        for key in {"points", "random"} & sections.keys():
+            problems.add(sections[key][0], f"{key} cannot stand beside optimise: the optimiser chooses the points")
+        problems.check()
+        begin, self.section = sections["optimise"]
+        self.lines = self.text.splitlines(keepends=True)
+        self.blank(begin.start_mark.line, self.end_line(begin))
+        self.linked = [[key.value for key, _ in group.value] for group in self.groups(sections)]
+
+    @staticmethod
+    def groups(sections):
+        _, node = sections.get("linked", (None, None))
+        return [group for group in node.value if isinstance(group, yaml.MappingNode)] if node else []
+
+    def end_line(self, begin):
+        """The first line behind the section that belongs to another one."""
+        for number in range(begin.start_mark.line + 1, len(self.lines)):
+            if re.match(r"[^\s#]", self.lines[number]):
+                return number
+        return len(self.lines)
+
+    def blank(self, begin, end):
+        """Line numbers stay, so that the program's messages name the user's lines."""
+        for number in range(begin, end):
+            self.lines[number] = "\n"
+
+    def space(self):
+        return "".join(self.lines) + "\nrandom: {count: 1}\n"
+
+    def points(self, points):
+        """The same sweep with these points."""
+        keep, skip = [], False
+        for line in self.lines:
+            if re.match(r"[^\s#]", line):
+                skip = re.match(r"(axes|linked)\s*:", line) is not None
+            if not skip:
+                keep.append(line)
+        rows = ("  - {" + ", ".join(f"{path}: {plain(value)}" for path, value in point.items()) + "}\n" for point in points)
+        return "".join(keep) + "\npoints:\n" + "".join(rows)
+
+
+def plain(text):
+    """A value as YAML: as it stands, unless it would be read as something else."""
+    return text if re.fullmatch(r"\[.*\]|[^\s,:{}\[\]#&*!|>'\"%@`-][^,:{}\[\]#]*", text) else json.dumps(text)
+
+
+class Optimisation:
+    def __init__(self, file, folder, jobs):
+        self.file, self.folder, self.jobs = file, folder, jobs
+        self.points_folder = folder / "points"
+        self.problems = Problems(file.name)
+        self.choices = self.read_space()  # name: list of {path: value}
+        self.settings = Settings(file.section, self.columns, self.problems)
+        self.problems.check()
+
+    def sweep(self, text, folder, **options):
+        """Rows of a sweep of this text. Its messages name the user's file."""
+        path = self.folder / f"{folder.name}.yaml"
+        path.write_text(text)
+        try:
+            return oscsim.sweep_rows(path, folder, **options)
+        except oscsim.Error as error:
+            raise oscsim.Error(str(error).replace(str(path), self.file.name)) from None
+
+    def read_space(self):
+        """What can vary, as the program reads it: it has checked all of the file then, before anything runs."""
+        (row,) = self.sweep(self.file.space(), self.folder / "space", limit=0)
+        self.columns = [name for name in row if "." not in name and not NO_MEASURE.fullmatch(name)]
+        values = {axis["path"]: axis["values"] for axis in json.loads((self.folder / "space/sweep.json").read_text())["axes"]}
+        self.columns = [name for name in self.columns if name not in values]
+        choices = {}
+        for paths in [*self.file.linked, *([path] for path in values if not any(path in g for g in self.file.linked))]:
+            choices[" ".join(paths)] = [dict(zip(paths, item)) for item in zip(*(values[path] for path in paths))]
+        return choices
+
+    def begin(self):
+        """The study, as far as it got. What decides about its points must not have changed."""
+        settings = self.settings
+        sense = {"objectives": settings.objectives, "constraints": settings.constraints, "population": settings.population,
+                 "seed": settings.seed, "sweep": hashlib.sha256(self.file.space().encode()).hexdigest()}
+        journal = self.folder / "journal.log"
+        if journal.exists():  # a kill may have cut off its last line
+            data = journal.read_bytes()
+            os.truncate(journal, data.rfind(b"\n") + 1)
+        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal), FolderLock()))
+        study = optuna.create_study(
+            study_name="optimise", storage=storage, load_if_exists=True,
+            directions=[direction for _, direction in map(self.direction, settings.objectives)])
+        begun = study.user_attrs.get("sense")
+        if begun is None:
+            study.set_user_attr("sense", sense)
+        elif begun != json.loads(json.dumps(sense)):
+            changed = ", ".join(key for key in sense if begun.get(key) != json.loads(json.dumps(sense[key])))
+            raise oscsim.Error(f"{self.folder}: was begun with another {changed}; take another folder")
+        for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        return study
+
+    @staticmethod
+    def direction(objective):
+        return objective[0], objective[1].replace("ise", "ize")
+
+    def run(self):
+        study = self.begin()
+        for generation in range(self.settings.generations):
+            self.run_generation(study, generation)
+        return self.front(study)
+
+    def run_generation(self, study, generation):
+        # A generator of its own for each generation: it does not matter which of them ran in this process.
+        sampler = optuna.samplers.NSGAIISampler(
+            population_size=self.settings.population, seed=(self.settings.seed * 1000003 + generation) % 2**32,
+            constraints_func=lambda trial: trial.user_attrs["violations"])
+        study.sampler = sampler
+        done = len(sampler.get_population(study, generation))
+        if done < self.settings.population:
+            # Chosen before anything is asked: the sampler returns them in another order when it chooses them itself.
+            sampler.get_parent_population(study, generation)
+            trials = [study.ask() for _ in range(self.settings.population)]
+            points = [self.point_of(trial) for trial in trials]
+            self.tell(study, list(zip(trials, points)), done)
+            self.report(study, generation)
+
+    def point_of(self, trial):
+        point = {}
+        for name, values in self.choices.items():
+            point |= values[trial.suggest_int(name, 0, len(values) - 1)]
+        return point
+
+    def tell(self, study, asked, done):
+        before = [trial.user_attrs["point"] for trial in study.get_trials(states=[optuna.trial.TrialState.COMPLETE])]
+        points = {json.dumps(point, sort_keys=True): point for point in [*before, *(point for _, point in asked)]}
+        rows = self.sweep(self.file.points(points.values()), self.points_folder, jobs=self.jobs)
+        row_of = {tuple(row[f"{path}.text"] for path in asked[0][1]): row for row in rows}
+        for number, (trial, point) in enumerate(asked):
+            if number < done:  # told already, before an interruption
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                continue
+            row = row_of.get(tuple(point.values()))  # none: the file's conditions leave it out
+            trial.set_user_attr("point", point)
+            trial.set_user_attr("key", row["key"] if row else None)
+            trial.set_user_attr("violations", self.violations(row))
+            study.tell(trial, self.values(row))
+
+    def value_of(self, row, column):
+        if not isinstance(row[column], (int, float)):
+            raise oscsim.Error(f"{self.file.name}: '{column}' has no value in these runs; is the base timing_only?")
+        return float(row[column])
+
+    def values(self, row):
+        if not row or row["status"] != "ok":
+            return [-math.inf if sense == "maximise" else math.inf for _, sense in self.settings.objectives]
+        return [self.value_of(row, column) for column, _ in self.settings.objectives]
+
+    def violations(self, row):
+        """By how much a point breaks each constraint; 0: it does not. The first one: it does not run."""
+        if not row or row["status"] != "ok":
+            return [1.0] + [math.inf] * len(self.settings.constraints)
+        broken = []
+        for column, comparison, bound in self.settings.constraints:
+            value = self.value_of(row, column)
+            holds = COMPARISONS[comparison](value, bound)
+            broken.append(0.0 if holds else max(abs(value - bound), sys.float_info.min))
+        return [0.0, *broken]
+
+    def report(self, study, generation):
+        known = {trial.user_attrs["key"] for trial in study.get_trials(states=[optuna.trial.TrialState.COMPLETE])}
+        fit = len({trial.user_attrs["key"] for trial in self.best(study)})
+        print(f"generation {generation + 1} of {self.settings.generations}: {len(known - {None})} points, {fit} on the front",
+              flush=True)
+
+    @staticmethod
+    def best(study):
+        return [trial for trial in study.best_trials if not any(trial.user_attrs["violations"])]
+
+    def front(self, study):
+        """Writes the Pareto set, best in the first objective first."""
+        rows = {row["key"]: row for row in oscsim.read_rows(self.points_folder)}
+        (column, sense), *_ = self.settings.objectives
+        front = [rows[key] for key in {trial.user_attrs["key"] for trial in self.best(study)}]
+        front.sort(key=lambda row: (-row[column] if sense == "maximise" else row[column], row["key"]))
+        write_whole(self.folder / "front.jsonl", lambda file: file.writelines(json.dumps(row) + "\n" for row in front))
+
+        def write_csv(file):
+            writer = csv.DictWriter(file, list(next(iter(rows.values()))), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(front)
+
+        write_whole(self.folder / "front.csv", write_csv)
+        return front
+
+
+class FolderLock:
+    """One process has the whole folder (optimise): the journal needs no lock that a kill could leave behind."""
+
+    def acquire(self):
+        return True
+
+    def release(self):
+        pass
+
+
+def write_whole(path, write):
+    part = path.with_name(path.name + ".part")
+    with part.open("w") as file:
+        write(file)
+    part.replace(path)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def optimise(arguments):
+    folder = pathlib.Path(arguments.output)
+    file = SpaceFile(arguments.file)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise oscsim.Error(f"{folder}: another process is at work in this folder") from None
+        front = Optimisation(file, folder, arguments.jobs).run()
+    print(f"{len(front)} points on the front\n{folder}/front.csv")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", metavar="FILE", help="sweep file with a section optimise")
+    parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="results; the same command goes on")
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes (default: one per processor)")
+    arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # constraints_func; optuna is pinned
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        optimise(arguments)
+    except oscsim.Error as error:
+        print(f"optimise: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("optimise: interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
