@@ -6,6 +6,7 @@
 #   --torch      build/venv-torch    tests/requirements_torch.txt on Debian's python3-torch
 #   --capture    build/venv-capture  scripts/capturing/requirements.txt: torch and transformers, about 3 GB
 #   --parquet    build/venv-parquet  scripts/requirements_parquet.txt
+#   --figures    build/venv-figures  scripts/requirements_figures.txt
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/build/venv
@@ -26,6 +27,10 @@ case "${1:-}" in
   --parquet)
     venv=$root/build/venv-parquet
     requirements=$root/scripts/requirements_parquet.txt
+    shift ;;
+  --figures)
+    venv=$root/build/venv-figures
+    requirements=$root/scripts/requirements_figures.txt
     shift ;;
 esac
 

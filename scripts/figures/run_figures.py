@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures and tables of one run, from its JSON (sim/report/json.cpp writes it).
+
+GEMMs of the same kind in different layers, and experts, count as one kind: `q_proj`, `experts.up_proj`.
+"""
+
+import re
+
+from figures.model import (
+    CYCLE_STYLES,
+    ENERGY_STYLES,
+    LINE_COLOURS,
+    MARKERS,
+    ROOF_COLOUR,
+    SIDE_COLOURS,
+    Axis,
+    Bars,
+    BarSeries,
+    Figure,
+    Panel,
+    Panels,
+    Report,
+    Series,
+    Table,
+    log_ticks,
+    style_of,
+)
+from figures.results import quantity
+
+SIDES = ("scheme", "baseline")
+LISTED_GEMMS = 500  # rows of the table of all GEMMs
+WIDTHS = (4, 8, 16)  # bits that matrix units have a rate for
+
+
+def kind_of(name):
+    name = re.sub(r"^model\.layers\.\d+\.", "", name)
+    name = re.sub(r"experts\.\d+\.", "experts.", name)
+    return re.sub(r"^(self_attn|mlp)\.", "", name)
+
+
+def layer_of(name):
+    match = re.match(r"model\.layers\.(\d+)\.", name)
+    return int(match[1]) if match else None
+
+
+def unit_of(largest, units):
+    """(factor, name) of the largest of `units` in which `largest` is at least 1."""
+    return next((unit for unit in units if largest / unit[0] >= 1), units[-1])
+
+
+TIMES = [(1e6, "s"), (1e3, "ms"), (1, "µs")]
+ENERGIES = [(1e6, "J"), (1e3, "mJ"), (1, "µJ")]
+
+
+class Run:
+    """A result, grouped by kind."""
+
+    def __init__(self, result):
+        self.result = result
+        provenance = result["provenance"]
+        self.names = {"scheme": provenance["scheme_name"], "baseline": provenance["baseline_name"]}
+        self.machine_name = provenance["machine_name"]
+        self.machine = provenance["machine"]
+        if self.names["scheme"] == self.names["baseline"]:
+            self.names = {side: f"{name} ({side})" for side, name in self.names.items()}
+        self.gemms = self.grouped(result["gemms"], lambda work: kind_of(work["name"]))
+        self.shared = self.grouped(result["shared"], lambda work: f"shared: {kind_of(work['input'])}")
+        self.operations = self.grouped(result["operations"], lambda work: work["op"])
+
+    @staticmethod
+    def grouped(works, kind):
+        groups = {}
+        for work in works:
+            groups.setdefault(kind(work), []).append(work)
+        return groups
+
+    @property
+    def works(self):
+        return {**self.gemms, **self.shared, **self.operations}
+
+    @staticmethod
+    def sum_of(works, side, value):
+        """Over `works`, times repeat; None when the side does none of them, or when a value is missing."""
+        values = [(value(work[side]), work["repeat"]) for work in works if work[side]]
+        if not values or any(number is None for number, _ in values):
+            return None
+        return sum(number * repeat for number, repeat in values)
+
+    def time_us(self, works, side):
+        return self.sum_of(works, side, lambda one: one["time_us"])
+
+    def speedup(self, works):
+        scheme, baseline = (self.time_us(works, side) for side in SIDES)
+        return baseline / scheme if scheme and baseline is not None else None
+
+
+# Operations per second (a multiply-accumulate is two) of all matrix units for operands of `bits` bits, as
+# models/units/matrix_timing.h counts them.
+def peak(machine, bits):
+    tensor = machine["core"]["tensor"]
+    systolic = tensor["kind"] == "systolic"
+    size = tensor["rows"] * tensor["columns"] if systolic else tensor["m0"] * tensor["n0"]
+    return 2 * size * tensor[f"k0_{bits}bit"] * machine["cores"] * quantity(machine["clock"])
+
+
+def sizes_text(works):
+    sizes = {(work["m"], work["n"], work["k"]) for work in works}
+    (m, n, k), *more = sorted(sizes)
+    return f"{m} x {n} x {k}" + (f" and {len(more)} other sizes" if more else "")
+
+
+def speedup_by_gemm(run):
+    rows = [(kind, run.speedup(works)) for kind, works in run.gemms.items()]
+    rows.append(("all work", run.result["total"]["speedup"]))
+    return Figure(
+        "speedup_by_gemm",
+        "Speed-up by GEMM",
+        f"Time of {run.names['baseline']} / time of {run.names['scheme']}, summed over all GEMMs of a kind; all work is "
+        "with the work that GEMMs share and the operations between them.",
+        Bars(
+            [kind for kind, _ in rows],
+            [BarSeries("speed-up", [value for _, value in rows], SIDE_COLOURS["scheme"])],
+            Axis("speed-up"),
+            reference=1,
+        ),
+    )
+
+
+def speedup_by_layer(run):
+    layers = {}
+    for group in ("gemms", "shared", "operations"):
+        for work in run.result[group]:
+            layer = layer_of(work.get("name") or work.get("input"))
+            if layer is not None:
+                layers.setdefault(layer, {"gemms": [], "all": []})["all"].append(work)
+                if group == "gemms":
+                    layers[layer]["gemms"].append(work)
+    if len(layers) < 2:
+        return None
+    series = []
+    for number, (key, name) in enumerate((("all", "all work"), ("gemms", "GEMMs alone"))):
+        points = [(layer, run.speedup(works[key])) for layer, works in sorted(layers.items())]
+        points = [point for point in points if point[1] is not None]
+        texts = [[f"layer {layer}, {name}", f"speed-up {value:.4f}"] for layer, value in points]
+        x, y = ([point[i] for point in points] for i in (0, 1))
+        series.append(Series(name, x, y, LINE_COLOURS[number], MARKERS[number], line=True, texts=texts))
+    caption = "Time of the baseline / time of the scheme, of everything in a layer and of its GEMMs alone."
+    return Figure("speedup_by_layer", "Speed-up by layer", caption, Panels([Panel("", Axis("layer"), Axis("speed-up"), series)]))
+
+
+def speedup_by_m(run):
+    sizes = sorted({gemm["m"] for gemm in run.result["gemms"]})
+    if len(sizes) < 2:
+        return None
+    series = []
+    for number, (kind, works) in enumerate(run.gemms.items()):
+        by_m = run.grouped(works, lambda work: work["m"])
+        points = [(m, run.speedup(some), len(some)) for m, some in sorted(by_m.items())]
+        texts = [[f"{kind}, M = {m}", f"speed-up {value:.4f}", f"{count} GEMMs"] for m, value, count in points]
+        series.append(
+            Series(
+                kind,
+                [point[0] for point in points],
+                [point[1] for point in points],
+                LINE_COLOURS[number % len(LINE_COLOURS)],
+                MARKERS[number % len(MARKERS)],
+                line=True,
+                texts=texts,
+            )
+        )
+    caption = "Time of the baseline / time of the scheme against the rows of the activation; GEMMs of a kind with the same M are summed."
+    ticks = [(1 << power, str(1 << power)) for power in range(sizes[-1].bit_length()) if sizes[0] <= 1 << power]
+    panel = Panel("", Axis("M (rows of the activation)", True, ticks or [(m, str(m)) for m in sizes]), Axis("speed-up"), series)
+    return Figure("speedup_by_m", "Speed-up by M", caption, Panels([panel]))
+
+
+def roofline_points(run, side, level):
+    """{(operations per byte, operations per second): (kinds, texts)}, equal GEMMs as one point."""
+    points = {}
+    for kind, works in run.gemms.items():
+        for work in works:
+            one = work[side]
+            moved = one["bytes"][f"{level}_read"] + one["bytes"][f"{level}_write"]
+            if not moved or not one["time_us"]:
+                continue
+            count = 2 * work["m"] * work["n"] * work["k"]
+            at = (count / moved, count / one["time_us"] * 1e6)
+            points.setdefault(at, {}).setdefault(kind, []).append(work)
+    return points
+
+
+def roofline_series(run, side, level):
+    groups = {}
+    for at, kinds in roofline_points(run, side, level).items():
+        groups.setdefault(tuple(kinds), []).append((at, [work for works in kinds.values() for work in works]))
+    for kinds, points in groups.items():
+        texts = [
+            [
+                f"{', '.join(kinds)}: {sizes_text(works)}",
+                f"{run.names[side]}, {works[0][side]['formats']}",
+                f"{rate / 1e12:.4g} TOP/s, {intensity:.4g} op/B",
+                f"{works[0][side]['time_us']:.4g} µs, bound by {works[0][side]['bound']}",
+            ]
+            for (intensity, rate), works in points
+        ]
+        yield kinds, [at[0] for at, _ in points], [at[1] / 1e12 for at, _ in points], texts
+
+
+def roof_lines(run, level, least, greatest):
+    """The slope of a memory and a roof for each operand width, between two intensities."""
+    bandwidth = quantity(run.machine[level]["bandwidth"])
+    roofs = {bits: peak(run.machine, bits) for bits in WIDTHS}
+    ridge = max(roofs.values()) / bandwidth
+    name = f"{level.upper()} {bandwidth / 1e12:.4g} TB/s"
+    if ridge > least:
+        end = min(ridge, greatest)
+        x = [least * (end / least) ** 0.1, end]  # its text stands at its beginning
+        y = [bandwidth * at / 1e12 for at in x]
+        yield Series(name, x, y, ROOF_COLOUR, line=True, start_text=name, in_legend=False, texts=[[name]] * 2)
+    for bits, roof in roofs.items():
+        begin = max(roof / bandwidth, least)
+        text = f"{bits}-bit {roof / 1e12:.4g} TOP/s"
+        x = [min(begin, greatest), greatest]
+        yield Series(text, x, [roof / 1e12] * 2, ROOF_COLOUR, line=True, end_text=text, in_legend=False, texts=[[text]] * 2)
+
+
+def roofline(run):
+    panels = []
+    for level in ("hbm", "l2"):
+        drawn = {side: list(roofline_series(run, side, level)) for side in SIDES}
+        intensities = [at for side in SIDES for _, x, _, _ in drawn[side] for at in x]
+        if not intensities:
+            continue
+        bandwidth = quantity(run.machine[level]["bandwidth"])
+        # The ridges are shown unless the memory is so fast, or so slow, that they are far from every GEMM.
+        ridges = [at for bits in WIDTHS if min(intensities) / 1e3 < (at := peak(run.machine, bits) / bandwidth) < max(intensities) * 1e3]
+        least, greatest = min(intensities + ridges) / 3, max(intensities + ridges) * 4
+        roofs = list(roof_lines(run, level, least, greatest))
+        rates = [at for series in roofs for at in series.y] + [at for side in SIDES for _, _, y, _ in drawn[side] for at in y]
+        x_axis = Axis(f"operations per byte of {level.upper()} traffic (op/B)", True, log_ticks(least, greatest))
+        y_axis = Axis("operations per second (TOP/s)", True, log_ticks(min(rates) / 1.5, max(rates) * 1.5))
+        panel = Panel(f"{level.upper()} traffic", x_axis, y_axis, roofs)
+        markers = {}
+        for side in SIDES:
+            for kinds, x, y, texts in drawn[side]:
+                marker = markers.setdefault(kinds, MARKERS[len(markers) % len(MARKERS)])
+                name = f"{run.names[side]}: {', '.join(kinds)}"
+                panel.series.append(
+                    Series(name, x, y, SIDE_COLOURS[side], marker, texts=texts, in_legend=not panels)
+                )
+        panels.append(panel)
+    if not panels:
+        return None
+    caption = (
+        "Roof of b-bit operands: 2 x (multiply-accumulates per cycle of a tensor unit) x cores x clock of the resolved "
+        "machine; multiply-accumulates per cycle are m0 x n0 x k0 of a cube, rows x columns x k0 of a systolic array. "
+        "Slope: bandwidth of the memory. A point is a GEMM: 2 x M x N x K operations on both sides, so that what a branch "
+        "adds counts as time, not as work; bytes are reads and writes. Work that GEMMs share is left out."
+    )
+    return Figure("roofline", "Roofline", caption, Panels(panels))
+
+
+def stack(run, name, title, caption, groups, values, styles, units):
+    """Two bars for each group, the parts of `values(works, side)` stacked."""
+    rows = []
+    for kind, works in groups.items():
+        for side in SIDES:
+            parts = values(works, side)
+            if parts:
+                rows.append((f"{kind}, {run.names[side]}", parts))
+    if not rows:
+        return None
+    factor, unit = unit_of(max(sum(parts.values()) for _, parts in rows), units)
+    names = list(dict.fromkeys([*styles, *(part for _, parts in rows for part in parts)]))
+    series = []
+    for part in names:
+        numbers = [parts.get(part, 0) / factor for _, parts in rows]
+        if any(numbers):
+            series.append(BarSeries(part, numbers, *style_of(styles, part)))
+    axis = Axis(f"{title.split()[0].lower()} ({unit})")
+    return Figure(name, title, caption, Bars([row for row, _ in rows], series, axis, stacked=True))
+
+
+def cycle_parts(run):
+    def values(works, side):
+        parts = {}
+        for work in works:
+            one = work[side]
+            for part, cycles in (one["cycle_stack"] if one and one["cycles"] else {}).items():
+                parts[part] = parts.get(part, 0) + cycles * work["repeat"] * one["time_us"] / one["cycles"]
+        return parts
+
+    return values
+
+
+def energy_parts(run):
+    def values(works, side):
+        parts = {}
+        for work in works:
+            for part, energy in (work[side]["energy_parts_uj"] if work[side] else {}).items():
+                parts[part] = parts.get(part, 0) + (energy or 0) * work["repeat"]
+        return parts
+
+    return values
+
+
+CYCLE_CAPTION = (
+    "Where the time of the main matrix unit goes, mean over the cores. A wait is named after the pipe at its root; "
+    "the parts sum to the time."
+)
+
+
+def stacks(run):
+    everything = {"total": [work for works in run.works.values() for work in works]}
+    costs = run.result["provenance"]["costs_name"]
+    shares = [f"{run.result['total'][side]['energy_assumed_share']:.0%} of {run.names[side]}'s" for side in SIDES if run.result["total"][side]["energy_assumed_share"] is not None]
+    energy_caption = f"By the cost table {costs}." + (f" On assumed numbers rest {' and '.join(shares)} energy." if shares else "")
+    yield stack(run, "cycles_total", "Time by what the matrix unit does", CYCLE_CAPTION, everything, cycle_parts(run), CYCLE_STYLES, TIMES)
+    yield stack(run, "cycles", "Time by GEMM and part", CYCLE_CAPTION, run.works, cycle_parts(run), CYCLE_STYLES, TIMES)
+    yield stack(run, "energy_total", "Energy by component", energy_caption, everything, energy_parts(run), ENERGY_STYLES, ENERGIES)
+    yield stack(run, "energy", "Energy by GEMM and component", energy_caption, run.works, energy_parts(run), ENERGY_STYLES, ENERGIES)
+
+
+def number(value, form=".4g"):
+    return "-" if value is None else format(value, form)
+
+
+def ratio(baseline, scheme):
+    return number(baseline / scheme, ".4f") if scheme and baseline is not None else "-"
+
+
+def totals_table(run):
+    total = run.result["total"]
+    works = [work for some in run.works.values() for work in some]
+    rows = []
+    for label, key, form in (("time (µs)", "time_us", ".2f"), ("cycles", "cycles", "d"), ("energy (µJ)", "energy_uj", ".2f")):
+        scheme, baseline = (total[side][key] for side in SIDES)
+        rows.append([label, number(scheme, form), number(baseline, form), ratio(baseline, scheme)])
+    for label, key in (("HBM read", "hbm_read"), ("HBM write", "hbm_write"), ("L2 read", "l2_read"), ("L2 write", "l2_write")):
+        scheme, baseline = (run.sum_of(works, side, lambda one: one["bytes"][key]) for side in SIDES)
+        scheme, baseline = (None if moved is None else moved / 1e6 for moved in (scheme, baseline))
+        rows.append([f"{label} (MB)", number(scheme, ".2f"), number(baseline, ".2f"), ratio(baseline, scheme)])
+    names = [run.names[side] for side in SIDES]
+    return Table("Totals", ["", *names, "baseline / scheme"], rows)
+
+
+def kinds_table(run):
+    rows = []
+    for kind, works in run.works.items():
+        times = [run.time_us(works, side) for side in SIDES]
+        one = works[0]["scheme"] or works[0]["baseline"]
+        size = sizes_text(works) if kind in run.gemms else ""
+        count = sum(work["repeat"] for work in works)
+        rows.append([kind, str(count), size, one["formats"], *(number(time, ".2f") for time in times), number(run.speedup(works), ".4f"), one["bound"]])
+    heading = ["work", "count", "m x n x k", "formats", *(f"{run.names[side]} (µs)" for side in SIDES), "speed-up", "bound"]
+    return Table("By kind", heading, rows, "Times are sums over all of a kind; sizes, formats and bound are those of the first.")
+
+
+def gemms_table(run):
+    gemms = run.result["gemms"]
+    rows = [
+        [gemm["name"], gemm["position"], f"{gemm['m']} x {gemm['n']} x {gemm['k']}", str(gemm["repeat"])]
+        + [number(gemm[side]["time_us"], ".2f") for side in SIDES]
+        + [number(gemm["speedup"], ".4f"), gemm["scheme"]["bound"], number(gemm["scheme"]["sqnr_db"], ".2f"), number(gemm["baseline"]["sqnr_db"], ".2f")]
+        for gemm in gemms[:LISTED_GEMMS]
+    ]
+    names = [run.names[side] for side in SIDES]
+    heading = ["GEMM", "position", "m x n x k", "repeat", *(f"{name} (µs)" for name in names), "speed-up", "bound", *(f"{name} SQNR (dB)" for name in names)]
+    note = f"The first {LISTED_GEMMS} of {len(gemms)}; the result's JSON has all." if len(gemms) > LISTED_GEMMS else ""
+    return Table(f"All {len(gemms)} GEMMs", heading, rows, note, is_open=False)
+
+
+def area_table(run):
+    area = run.result["area_mm2"]
+    if area["total"] is None:
+        return None
+    rows = [[part, number(value)] for part, value in area["parts"].items()] + [["total", number(area["total"])]]
+    note = "" if area["assumed_share"] is None else f"{area['assumed_share']:.0%} of it rests on assumed numbers."
+    return Table("Area of the machine", ["part", "mm²"], rows, note)
+
+
+def report_of(result):
+    run = Run(result)
+    provenance = result["provenance"]
+    speedup = result["total"]["speedup"]
+    trace = provenance["trace_name"] or "GEMMs of the command line"
+    summary = [
+        f"{run.names['scheme']} against {run.names['baseline']} on {run.machine_name}, {trace}: "
+        + (f"{speedup:.4f} times as fast." if speedup is not None else "no speed-up."),
+        f"oscsim {provenance['version']} (git {provenance['git']}), seed {provenance['seed']}"
+        + (", timing only." if provenance["timing_only"] else ", with outputs."),
+    ]
+    figures = [speedup_by_gemm(run) if run.gemms else None, speedup_by_layer(run), speedup_by_m(run), roofline(run), *stacks(run)]
+    tables = [totals_table(run), kinds_table(run), area_table(run), gemms_table(run) if run.gemms else None]
+    title = f"{run.names['scheme']} against {run.names['baseline']} on {run.machine_name}"
+    return Report(title, summary, [figure for figure in figures if figure], [table for table in tables if table], provenance)
