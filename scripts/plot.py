@@ -26,7 +26,9 @@ def show():
     arguments = command.parsed_arguments(__doc__, ("FOLDER", "for the figures; made when it is missing")).parse_args()
     report = command.report_of(arguments.result)
     if not report.figures:
-        raise command.ResultError(f"{arguments.result}: no point is ok, there is nothing to plot; report.py lists the errors")
+        raise command.ResultError(
+            f"{arguments.result}: no point is ok, there is nothing to plot; report.py lists the errors"
+        )
     try:
         os.makedirs(arguments.output, exist_ok=True)
         paths = paper.write(report, arguments.output)

@@ -62,6 +62,7 @@ class Axis:
     label: str  # with the unit
     log: bool = False
     ticks: list = None  # (position, text) of each, or None: chosen by whoever draws
+    from_zero: bool = False
 
 
 @dataclasses.dataclass

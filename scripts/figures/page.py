@@ -30,6 +30,8 @@ def axis_of(axis, **more):
     options |= {"zeroline": False, "showline": True, "linecolor": "#888888", "ticks": "outside"} | more
     if axis.log:
         options["type"] = "log"
+    if axis.from_zero:
+        options["rangemode"] = "tozero"
     if axis.ticks:
         places, texts = zip(*axis.ticks)
         options |= {"tickmode": "array", "tickvals": places, "ticktext": [escaped(text) for text in texts]}
@@ -52,6 +54,7 @@ def bars(content):
             marker={"color": series.colour, "pattern": pattern},
             texttemplate=None if content.stacked else "%{x:.3f}",
             textposition="none" if content.stacked else "auto",
+            insidetextanchor="start",  # away from the line at the reference
             hovertemplate="%{y}<br>" + escaped(series.name) + " %{x:.5g}<extra></extra>",
         )
     if content.reference is not None:
@@ -60,7 +63,7 @@ def bars(content):
     figure.update_layout(
         barmode="stack" if content.stacked else "group",
         bargap=0.25,
-        height=150 + BAR_HEIGHT * max(count, 2),
+        height=120 + BAR_HEIGHT * max(count, 2),
         xaxis=axis_of(content.axis),
         yaxis={"autorange": "reversed", "type": "category", "automargin": True, "ticksuffix": "  ", "dtick": 1},
         showlegend=len(content.series) > 1,
@@ -92,10 +95,12 @@ def add_boxes(figure, boxes, row, column):
 def add_series(figure, series, row, column):
     text = [""] * len(series.x)
     if series.start_text:
-        text[0] = escaped(series.start_text)
+        text[0] = "\u00a0" + escaped(series.start_text)
     if series.end_text:
         text[-1] = escaped(series.end_text)
-    modes = [name for name, wanted in (("lines", series.line), ("markers", series.marker), ("text", any(text))) if wanted]
+    modes = [
+        name for name, wanted in (("lines", series.line), ("markers", series.marker), ("text", any(text))) if wanted
+    ]
     figure.add_scatter(
         row=row,
         col=column,
@@ -128,7 +133,7 @@ def panels(content):
             add_series(figure, series, row, column)
         figure.update_xaxes(axis_of(panel.x), row=row, col=column)
         figure.update_yaxes(axis_of(panel.y), row=row, col=column)
-    figure.update_layout(height=height * rows + 60, hovermode="closest", legend=LEGEND)
+    figure.update_layout(height=height * rows + 30, hovermode="closest", legend=LEGEND)
     return figure
 
 
@@ -152,8 +157,12 @@ def drawn(content):
     figure = draw(content)
     layout = {"template": "none", "font": FONT, "paper_bgcolor": "white", "plot_bgcolor": "white"}
     if draw is not parallel:
-        with_legend = any(trace.name and trace.showlegend is not False for trace in figure.data) and figure.layout.showlegend is not False
-        layout["margin"] = {"t": 80 if with_legend else 30, "b": 50, "l": 60, "r": 20}
+        with_legend = (
+            any(trace.name and trace.showlegend is not False for trace in figure.data)
+            and figure.layout.showlegend is not False
+        )
+        layout["margin"] = {"t": 50 if with_legend else 20, "b": 50, "l": 60, "r": 50}
+        layout["modebar"] = {"orientation": "v"}  # beside the plot, where no legend is
     figure.update_layout(layout)
     return figure
 
@@ -165,7 +174,9 @@ def in_script(text):
 
 def page_of(report):
     loader = jinja2.FileSystemLoader(os.path.dirname(os.path.abspath(__file__)))
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     plots = ",\n".join(in_script(drawn(figure.content).to_json()) for figure in report.figures)
     return environment.get_template("page.html.j2").render(
         report=report,

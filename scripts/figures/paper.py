@@ -46,6 +46,8 @@ def set_axis(axis, which, plot):
     getattr(plot, f"set_{which}label")(axis.label)
     if axis.log:
         getattr(plot, f"set_{which}scale")("log")
+    if axis.from_zero:
+        getattr(plot, f"set_{which}lim")(0, max(1, max(max(line.get_ydata()) for line in plot.get_lines())) * 1.08)
     if axis.ticks:
         getattr(plot, f"set_{which}ticks")([place for place, _ in axis.ticks], [text for _, text in axis.ticks])
         getattr(plot, f"{which}axis").set_minor_locator(matplotlib.ticker.NullLocator())
@@ -56,7 +58,9 @@ def set_axis(axis, which, plot):
 
 def legend_above(figure, handles, labels, columns):
     if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=1.4, columnspacing=1.2)
+        rows = math.ceil(len(labels) / columns)
+        options = {"ncols": math.ceil(len(labels) / rows), "handlelength": 1.4, "columnspacing": 1.2}
+        figure.legend(handles, labels, loc="outside upper left", **options)
 
 
 def bars(content, width):
@@ -75,21 +79,23 @@ def bars(content, width):
             left=left if content.stacked else None,
             color=series.colour,
             hatch=series.hatch * 4,
-            edgecolor="white" if series.hatch else series.colour,
+            edgecolor="white",
             linewidth=0,
             label=series.name,
         )
         if content.stacked:
             left = [below + value for below, value in zip(left, values)]
         else:
-            plot.bar_label(drawn, ["-" if value is None else f"{value:.2f}" for value in series.values], padding=2)
+            texts = ["-" if value is None else f"{value:.2f}" for value in series.values]
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
+            plot.bar_label(drawn, texts, padding=2, bbox=box)
     if content.reference is not None:
         plot.axvline(content.reference, color="#222222", linestyle=":", linewidth=0.8)
     plot.set_yticks(range(count), content.categories)
     plot.invert_yaxis()
     plot.margins(x=0.08 if not content.stacked else 0.02, y=0.02)
     set_axis(content.axis, "x", plot)
-    legend_above(figure, *plot.get_legend_handles_labels(), 4 if width == SINGLE else 8)
+    legend_above(figure, *plot.get_legend_handles_labels(), 4 if width == SINGLE else 9)
     return figure
 
 
@@ -101,10 +107,12 @@ def add_series(plot, series):
         plot.plot(series.x, series.y, marker=marker, drawstyle=style, **shown)
     else:
         # Thousands of points as an image: a PDF of each would be slow to show.
-        plot.plot(series.x, series.y, linestyle="", marker=marker, markeredgewidth=0, rasterized=len(series.x) > 500, **shown)
-    for text, place, where in ((series.end_text, -1, (0, 2)), (series.start_text, 0, (4, 0))):
+        plot.plot(
+            series.x, series.y, linestyle="", marker=marker, markeredgewidth=0, rasterized=len(series.x) > 500, **shown
+        )
+    for text, place, where in ((series.end_text, -1, (0, 2)), (series.start_text, 0, (5, -1))):
         if text:
-            align = {"ha": "right", "va": "bottom"} if place else {"ha": "left", "va": "top"}
+            align = {"ha": "right", "va": "bottom"} if place else {"ha": "left", "va": "center"}
             at = (series.x[place], series.y[place])
             plot.annotate(text, at, textcoords="offset points", xytext=where, fontsize=6, **align)
 
@@ -156,7 +164,9 @@ def scaled(dimension):
     least, greatest = min(values), max(values)
     size = (greatest - least) or 1
     ticks = dimension.ticks or [(least, f"{least:.4g}"), (greatest, f"{greatest:.4g}")]
-    return [(value - least) / size for value in dimension.values], [((place - least) / size, text) for place, text in ticks]
+    return [(value - least) / size for value in dimension.values], [
+        ((place - least) / size, text) for place, text in ticks
+    ]
 
 
 def parallel(content, width):
@@ -164,13 +174,17 @@ def parallel(content, width):
     columns = [scaled(dimension) for dimension in content.dimensions]
     order = sorted(range(len(content.colours)), key=lambda at: content.colours[at])  # the highest on top
     lines = [[(place, values[at]) for place, (values, _) in enumerate(columns)] for at in order]
-    drawn = LineCollection(lines, array=[content.colours[at] for at in order], cmap="cividis", linewidths=0.4, alpha=0.7, rasterized=True)
+    drawn = LineCollection(
+        lines, array=[content.colours[at] for at in order], cmap="cividis", linewidths=0.4, alpha=0.7, rasterized=True
+    )
     plot.add_collection(drawn)
     for place, (_, ticks) in enumerate(columns):
         plot.axvline(place, color="#222222", linewidth=0.6)
         for at, text in ticks:
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3}
-            plot.annotate(text, (place, at), textcoords="offset points", xytext=(2, 0), fontsize=5, va="center", bbox=box)
+            plot.annotate(
+                text, (place, at), textcoords="offset points", xytext=(2, 0), fontsize=5, va="center", bbox=box
+            )
     plot.set_xlim(-0.1, len(columns) - 0.5)
     plot.set_ylim(-0.04, 1.04)
     plot.set_yticks([])
@@ -185,7 +199,7 @@ def parallel(content, width):
 def width_of(content):
     """One column for a single plot that fits it, else two."""
     if isinstance(content, Bars):
-        return SINGLE if len(content.categories) <= 12 else DOUBLE
+        return SINGLE if len(content.categories) <= 12 and max(map(len, content.categories)) <= 24 else DOUBLE
     return SINGLE if isinstance(content, Panels) and len(content.panels) == 1 else DOUBLE
 
 
@@ -201,7 +215,10 @@ def write(report, folder):
     with matplotlib.rc_context(STYLE):
         for figure in report.figures:
             drawn = draw(figure)
-            for suffix, metadata in ((".pdf", {"CreationDate": None, "Title": figure.title}), (".png", {"Title": figure.title})):
+            for suffix, metadata in (
+                (".pdf", {"CreationDate": None, "Title": figure.title}),
+                (".png", {"Title": figure.title}),
+            ):
                 path = os.path.join(folder, figure.name + suffix)
                 drawn.savefig(path, metadata=metadata)
                 paths.append(path)

@@ -44,6 +44,11 @@ def read_run(path):
     return result
 
 
+# What figures of sweeps are made of, besides the axes (sim/sweep/README.md).
+COLUMNS = ["key", "index", "status", "error", "speedup", "area_mm2"]
+COLUMNS += [f"{side}_{name}" for side in ("scheme", "baseline") for name in ("time_us", "cycles", "energy_uj", "bound")]
+
+
 def read_rows(path):
     rows = []
     with open(path, encoding="utf-8") as file:
@@ -69,6 +74,9 @@ def read_sweep(folder):
     rows = read_rows(merged)
     if not rows:
         raise ResultError(f"{merged}: holds no point")
+    wanted = [*COLUMNS, *(axis["path"] + suffix for axis in sweep["axes"] for suffix in ("", ".text"))]
+    if absent := [name for name in wanted if any(name not in row for row in rows)]:
+        raise ResultError(f"{merged}: has no column {absent[0]}; oscsim sweep merge {folder} writes it anew")
     if all(row["status"] == "missing" for row in rows):
         raise ResultError(f"{folder}: none of its {len(rows)} points has run yet")
     return sweep, rows

@@ -38,6 +38,11 @@ def kind_of(name):
     return re.sub(r"^(self_attn|mlp)\.", "", name)
 
 
+def without_m(kind):
+    """GEMMs of the command line are named after their sizes."""
+    return re.sub(r"^gemm_\d+x(\d+x\d+)", r"gemm_Mx\1", kind)
+
+
 def layer_of(name):
     match = re.match(r"model\.layers\.(\d+)\.", name)
     return int(match[1]) if match else None
@@ -145,32 +150,34 @@ def speedup_by_layer(run):
         x, y = ([point[i] for point in points] for i in (0, 1))
         series.append(Series(name, x, y, LINE_COLOURS[number], MARKERS[number], line=True, texts=texts))
     caption = "Time of the baseline / time of the scheme, of everything in a layer and of its GEMMs alone."
-    return Figure("speedup_by_layer", "Speed-up by layer", caption, Panels([Panel("", Axis("layer"), Axis("speed-up"), series)]))
+    ticks = [(layer, str(layer)) for layer in sorted(layers)[:: -(-len(layers) // 12)]]
+    panel = Panel("", Axis("layer", ticks=ticks), Axis("speed-up", from_zero=True), series)
+    return Figure("speedup_by_layer", "Speed-up by layer", caption, Panels([panel]))
 
 
 def speedup_by_m(run):
     sizes = sorted({gemm["m"] for gemm in run.result["gemms"]})
     if len(sizes) < 2:
         return None
-    series = []
-    for number, (kind, works) in enumerate(run.gemms.items()):
+    lines = {}  # kinds with equal points are one
+    for kind, works in run.grouped(run.result["gemms"], lambda work: without_m(kind_of(work["name"]))).items():
         by_m = run.grouped(works, lambda work: work["m"])
-        points = [(m, run.speedup(some), len(some)) for m, some in sorted(by_m.items())]
-        texts = [[f"{kind}, M = {m}", f"speed-up {value:.4f}", f"{count} GEMMs"] for m, value, count in points]
-        series.append(
-            Series(
-                kind,
-                [point[0] for point in points],
-                [point[1] for point in points],
-                LINE_COLOURS[number % len(LINE_COLOURS)],
-                MARKERS[number % len(MARKERS)],
-                line=True,
-                texts=texts,
-            )
-        )
+        lines.setdefault(tuple((m, run.speedup(some)) for m, some in sorted(by_m.items())), []).append(kind)
+    series = []
+    for number, (points, kinds) in enumerate(lines.items()):
+        name = ", ".join(kinds)
+        x, y = map(list, zip(*points))
+        texts = [[f"{name}, M = {m}", f"speed-up {value:.4f}"] for m, value in points]
+        colour, marker = LINE_COLOURS[number % len(LINE_COLOURS)], MARKERS[number % len(MARKERS)]
+        series.append(Series(name, x, y, colour, marker, line=True, texts=texts))
     caption = "Time of the baseline / time of the scheme against the rows of the activation; GEMMs of a kind with the same M are summed."
     ticks = [(1 << power, str(1 << power)) for power in range(sizes[-1].bit_length()) if sizes[0] <= 1 << power]
-    panel = Panel("", Axis("M (rows of the activation)", True, ticks or [(m, str(m)) for m in sizes]), Axis("speed-up"), series)
+    panel = Panel(
+        "",
+        Axis("M (rows of the activation)", True, ticks or [(m, str(m)) for m in sizes]),
+        Axis("speed-up", from_zero=True),
+        series,
+    )
     return Figure("speedup_by_m", "Speed-up by M", caption, Panels([panel]))
 
 
@@ -211,17 +218,19 @@ def roof_lines(run, level, least, greatest):
     bandwidth = quantity(run.machine[level]["bandwidth"])
     roofs = {bits: peak(run.machine, bits) for bits in WIDTHS}
     ridge = max(roofs.values()) / bandwidth
-    name = f"{level.upper()} {bandwidth / 1e12:.4g} TB/s"
+    name = f"{level.upper()} {run.machine[level]['bandwidth']}"
     if ridge > least:
         end = min(ridge, greatest)
-        x = [least * (end / least) ** 0.1, end]  # its text stands at its beginning
+        x = [least * (end / least) ** 0.15, end]  # its text stands at its beginning
         y = [bandwidth * at / 1e12 for at in x]
         yield Series(name, x, y, ROOF_COLOUR, line=True, start_text=name, in_legend=False, texts=[[name]] * 2)
     for bits, roof in roofs.items():
         begin = max(roof / bandwidth, least)
         text = f"{bits}-bit {roof / 1e12:.4g} TOP/s"
         x = [min(begin, greatest), greatest]
-        yield Series(text, x, [roof / 1e12] * 2, ROOF_COLOUR, line=True, end_text=text, in_legend=False, texts=[[text]] * 2)
+        yield Series(
+            text, x, [roof / 1e12] * 2, ROOF_COLOUR, line=True, end_text=text, in_legend=False, texts=[[text]] * 2
+        )
 
 
 def roofline(run):
@@ -233,21 +242,33 @@ def roofline(run):
             continue
         bandwidth = quantity(run.machine[level]["bandwidth"])
         # The ridges are shown unless the memory is so fast, or so slow, that they are far from every GEMM.
-        ridges = [at for bits in WIDTHS if min(intensities) / 1e3 < (at := peak(run.machine, bits) / bandwidth) < max(intensities) * 1e3]
-        least, greatest = min(intensities + ridges) / 3, max(intensities + ridges) * 4
+        ridges = [
+            at
+            for bits in WIDTHS
+            if min(intensities) / 1e3 < (at := peak(run.machine, bits) / bandwidth) < max(intensities) * 1e3
+        ]
+        least, greatest = min(intensities + ridges) / 3, max(intensities + ridges)
+        greatest *= max(4, (greatest / least) ** 0.4)  # room for the texts of the roofs
         roofs = list(roof_lines(run, level, least, greatest))
-        rates = [at for series in roofs for at in series.y] + [at for side in SIDES for _, _, y, _ in drawn[side] for at in y]
+        rates = [at for series in roofs for at in series.y] + [
+            at for side in SIDES for _, _, y, _ in drawn[side] for at in y
+        ]
         x_axis = Axis(f"operations per byte of {level.upper()} traffic (op/B)", True, log_ticks(least, greatest))
         y_axis = Axis("operations per second (TOP/s)", True, log_ticks(min(rates) / 1.5, max(rates) * 1.5))
         panel = Panel(f"{level.upper()} traffic", x_axis, y_axis, roofs)
         markers = {}
         for side in SIDES:
+            for kinds, _, _, _ in drawn[side]:
+                markers.setdefault(kinds, MARKERS[len(markers) % len(MARKERS)])
+        is_told_apart = len(markers) <= len(MARKERS)
+        for side in SIDES:
+            named = set()
             for kinds, x, y, texts in drawn[side]:
-                marker = markers.setdefault(kinds, MARKERS[len(markers) % len(MARKERS)])
-                name = f"{run.names[side]}: {', '.join(kinds)}"
-                panel.series.append(
-                    Series(name, x, y, SIDE_COLOURS[side], marker, texts=texts, in_legend=not panels)
-                )
+                name = run.names[side] + (f": {', '.join(kinds)}" if is_told_apart else "")
+                marker = markers[kinds] if is_told_apart else MARKERS[SIDES.index(side)]
+                in_legend = not panels and name not in named
+                panel.series.append(Series(name, x, y, SIDE_COLOURS[side], marker, texts=texts, in_legend=in_legend))
+                named.add(name)
         panels.append(panel)
     if not panels:
         return None
@@ -313,12 +334,45 @@ CYCLE_CAPTION = (
 def stacks(run):
     everything = {"total": [work for works in run.works.values() for work in works]}
     costs = run.result["provenance"]["costs_name"]
-    shares = [f"{run.result['total'][side]['energy_assumed_share']:.0%} of {run.names[side]}'s" for side in SIDES if run.result["total"][side]["energy_assumed_share"] is not None]
-    energy_caption = f"By the cost table {costs}." + (f" On assumed numbers rest {' and '.join(shares)} energy." if shares else "")
-    yield stack(run, "cycles_total", "Time by what the matrix unit does", CYCLE_CAPTION, everything, cycle_parts(run), CYCLE_STYLES, TIMES)
+    shares = [
+        f"{run.result['total'][side]['energy_assumed_share']:.0%} of {run.names[side]}'s"
+        for side in SIDES
+        if run.result["total"][side]["energy_assumed_share"] is not None
+    ]
+    energy_caption = f"By the cost table {costs}." + (
+        f" On assumed numbers rest {' and '.join(shares)} energy." if shares else ""
+    )
+    yield stack(
+        run,
+        "cycles_total",
+        "Time by what the matrix unit does",
+        CYCLE_CAPTION,
+        everything,
+        cycle_parts(run),
+        CYCLE_STYLES,
+        TIMES,
+    )
     yield stack(run, "cycles", "Time by GEMM and part", CYCLE_CAPTION, run.works, cycle_parts(run), CYCLE_STYLES, TIMES)
-    yield stack(run, "energy_total", "Energy by component", energy_caption, everything, energy_parts(run), ENERGY_STYLES, ENERGIES)
-    yield stack(run, "energy", "Energy by GEMM and component", energy_caption, run.works, energy_parts(run), ENERGY_STYLES, ENERGIES)
+    yield stack(
+        run,
+        "energy_total",
+        "Energy by component",
+        energy_caption,
+        everything,
+        energy_parts(run),
+        ENERGY_STYLES,
+        ENERGIES,
+    )
+    yield stack(
+        run,
+        "energy",
+        "Energy by GEMM and component",
+        energy_caption,
+        run.works,
+        energy_parts(run),
+        ENERGY_STYLES,
+        ENERGIES,
+    )
 
 
 def number(value, form=".4g"):
@@ -333,10 +387,19 @@ def totals_table(run):
     total = run.result["total"]
     works = [work for some in run.works.values() for work in some]
     rows = []
-    for label, key, form in (("time (µs)", "time_us", ".2f"), ("cycles", "cycles", "d"), ("energy (µJ)", "energy_uj", ".2f")):
+    for label, key, form in (
+        ("time (µs)", "time_us", ".2f"),
+        ("cycles", "cycles", "d"),
+        ("energy (µJ)", "energy_uj", ".2f"),
+    ):
         scheme, baseline = (total[side][key] for side in SIDES)
         rows.append([label, number(scheme, form), number(baseline, form), ratio(baseline, scheme)])
-    for label, key in (("HBM read", "hbm_read"), ("HBM write", "hbm_write"), ("L2 read", "l2_read"), ("L2 write", "l2_write")):
+    for label, key in (
+        ("HBM read", "hbm_read"),
+        ("HBM write", "hbm_write"),
+        ("L2 read", "l2_read"),
+        ("L2 write", "l2_write"),
+    ):
         scheme, baseline = (run.sum_of(works, side, lambda one: one["bytes"][key]) for side in SIDES)
         scheme, baseline = (None if moved is None else moved / 1e6 for moved in (scheme, baseline))
         rows.append([f"{label} (MB)", number(scheme, ".2f"), number(baseline, ".2f"), ratio(baseline, scheme)])
@@ -351,9 +414,29 @@ def kinds_table(run):
         one = works[0]["scheme"] or works[0]["baseline"]
         size = sizes_text(works) if kind in run.gemms else ""
         count = sum(work["repeat"] for work in works)
-        rows.append([kind, str(count), size, one["formats"], *(number(time, ".2f") for time in times), number(run.speedup(works), ".4f"), one["bound"]])
-    heading = ["work", "count", "m x n x k", "formats", *(f"{run.names[side]} (µs)" for side in SIDES), "speed-up", "bound"]
-    return Table("By kind", heading, rows, "Times are sums over all of a kind; sizes, formats and bound are those of the first.")
+        rows.append(
+            [
+                kind,
+                str(count),
+                size,
+                one["formats"],
+                *(number(time, ".2f") for time in times),
+                number(run.speedup(works), ".4f"),
+                one["bound"],
+            ]
+        )
+    heading = [
+        "work",
+        "count",
+        "m x n x k",
+        "formats",
+        *(f"{run.names[side]} (µs)" for side in SIDES),
+        "speed-up",
+        "bound",
+    ]
+    return Table(
+        "By kind", heading, rows, "Times are sums over all of a kind; sizes, formats and bound are those of the first."
+    )
 
 
 def gemms_table(run):
@@ -361,11 +444,25 @@ def gemms_table(run):
     rows = [
         [gemm["name"], gemm["position"], f"{gemm['m']} x {gemm['n']} x {gemm['k']}", str(gemm["repeat"])]
         + [number(gemm[side]["time_us"], ".2f") for side in SIDES]
-        + [number(gemm["speedup"], ".4f"), gemm["scheme"]["bound"], number(gemm["scheme"]["sqnr_db"], ".2f"), number(gemm["baseline"]["sqnr_db"], ".2f")]
+        + [
+            number(gemm["speedup"], ".4f"),
+            gemm["scheme"]["bound"],
+            number(gemm["scheme"]["sqnr_db"], ".2f"),
+            number(gemm["baseline"]["sqnr_db"], ".2f"),
+        ]
         for gemm in gemms[:LISTED_GEMMS]
     ]
     names = [run.names[side] for side in SIDES]
-    heading = ["GEMM", "position", "m x n x k", "repeat", *(f"{name} (µs)" for name in names), "speed-up", "bound", *(f"{name} SQNR (dB)" for name in names)]
+    heading = [
+        "GEMM",
+        "position",
+        "m x n x k",
+        "repeat",
+        *(f"{name} (µs)" for name in names),
+        "speed-up",
+        "bound",
+        *(f"{name} SQNR (dB)" for name in names),
+    ]
     note = f"The first {LISTED_GEMMS} of {len(gemms)}; the result's JSON has all." if len(gemms) > LISTED_GEMMS else ""
     return Table(f"All {len(gemms)} GEMMs", heading, rows, note, is_open=False)
 
@@ -390,7 +487,15 @@ def report_of(result):
         f"oscsim {provenance['version']} (git {provenance['git']}), seed {provenance['seed']}"
         + (", timing only." if provenance["timing_only"] else ", with outputs."),
     ]
-    figures = [speedup_by_gemm(run) if run.gemms else None, speedup_by_layer(run), speedup_by_m(run), roofline(run), *stacks(run)]
+    figures = [
+        speedup_by_gemm(run) if run.gemms else None,
+        speedup_by_layer(run),
+        speedup_by_m(run),
+        roofline(run),
+        *stacks(run),
+    ]
     tables = [totals_table(run), kinds_table(run), area_table(run), gemms_table(run) if run.gemms else None]
     title = f"{run.names['scheme']} against {run.names['baseline']} on {run.machine_name}"
-    return Report(title, summary, [figure for figure in figures if figure], [table for table in tables if table], provenance)
+    return Report(
+        title, summary, [figure for figure in figures if figure], [table for table in tables if table], provenance
+    )

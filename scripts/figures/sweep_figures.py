@@ -73,9 +73,15 @@ class SweepAxis:
         self.is_continuous = numeric and len(values) > MOST_POSITIONS
         self.position = {value: value if self.is_continuous else place for place, value in enumerate(values)}
         step = -(-len(values) // MOST_TICKS)
-        shown = [values[round(place * (len(values) - 1) / 4)] for place in range(5)] if self.is_continuous else values[::step]
+        shown = (
+            [values[round(place * (len(values) - 1) / 4)] for place in range(5)]
+            if self.is_continuous
+            else values[::step]
+        )
         self.ticks = [(self.position[value], texts[value] or "none") for value in shown]
-        self.all_ticks = self.ticks if self.is_continuous else [(self.position[value], texts[value] or "none") for value in values]
+        self.all_ticks = (
+            self.ticks if self.is_continuous else [(self.position[value], texts[value] or "none") for value in values]
+        )
 
     def of(self, row):
         return self.position[row[self.path]]
@@ -138,9 +144,20 @@ def speedup_by_axis(sweep):
             for position, some in sorted(values.items()):
                 panel.boxes.append(Box(position, min(some), *quartiles(some), max(some)))
             medians = [(box.position, box.median) for box in panel.boxes]
-            texts = [[f"{axis.path} = {text}", f"median speed-up {median:.4f}", f"{len(values[position])} points"] for (position, median), (_, text) in zip(medians, axis.all_ticks)]
+            texts = [
+                [f"{axis.path} = {text}", f"median speed-up {median:.4f}", f"{len(values[position])} points"]
+                for (position, median), (_, text) in zip(medians, axis.all_ticks)
+            ]
             panel.series.append(
-                Series("median", [at for at, _ in medians], [median for _, median in medians], FRONT_COLOUR, line=True, texts=texts, in_legend=False)
+                Series(
+                    "median",
+                    [at for at, _ in medians],
+                    [median for _, median in medians],
+                    FRONT_COLOUR,
+                    line=True,
+                    texts=texts,
+                    in_legend=False,
+                )
             )
         panels.append(panel)
     if not panels:
@@ -174,12 +191,21 @@ def front_of(rows, x, y):
 def objectives(sweep):
     """The pairs of measures with a front worth a look: both differ between points, and compare equal work."""
     factor, time_unit = unit_of(max((row["scheme_time_us"] for row in sweep.done), default=1), TIMES)
-    energy_factor, energy_unit = unit_of(max((row["scheme_energy_uj"] or 0 for row in sweep.done), default=1) or 1, ENERGIES)
+    energy_factor, energy_unit = unit_of(
+        max((row["scheme_energy_uj"] or 0 for row in sweep.done), default=1) or 1, ENERGIES
+    )
     time = Measure(f"time of the scheme ({time_unit})", lambda row: row["scheme_time_us"] / factor)
-    energy = Measure(f"energy of the scheme ({energy_unit})", lambda row: None if row["scheme_energy_uj"] is None else row["scheme_energy_uj"] / energy_factor)
+    energy = Measure(
+        f"energy of the scheme ({energy_unit})",
+        lambda row: None if row["scheme_energy_uj"] is None else row["scheme_energy_uj"] / energy_factor,
+    )
     area = Measure("area of the machine (mm²)", lambda row: row["area_mm2"])
     speedup = Measure("speed-up", lambda row: row["speedup"], True)
-    saving = Measure("energy of the baseline / of the scheme", lambda row: quotient(row, "baseline_energy_uj", "scheme_energy_uj"), True)
+    saving = Measure(
+        "energy of the baseline / of the scheme",
+        lambda row: quotient(row, "baseline_energy_uj", "scheme_energy_uj"),
+        True,
+    )
     if sweep.same_work:
         pairs = [(area, time), (energy, time), (area, speedup)]
     else:
@@ -198,7 +224,10 @@ def pareto(sweep):
         on_front = {row["index"] for row in front}
         others = sample([row for row in rows if row["index"] not in on_front])
         panel = Panel(f"{y.label} against {x.label}", Axis(x.label), Axis(y.label))
-        for name, some, colour, marker in (("points", others, POINT_COLOUR, "circle"), ("front", front, FRONT_COLOUR, "diamond")):
+        for name, some, colour, marker in (
+            ("points", others, POINT_COLOUR, "circle"),
+            ("front", front, FRONT_COLOUR, "diamond"),
+        ):
             panel.series.append(
                 Series(
                     name,
@@ -230,7 +259,12 @@ def parallel(sweep):
     if len(rows) < 2 or not sweep.axes:
         return None
     dimensions = [Dimension(axis.name, [axis.of(row) for row in rows], axis.all_ticks) for axis in sweep.axes]
-    results = [("speedup", "speed-up"), ("scheme_time_us", "time (µs)"), ("scheme_energy_uj", "energy (µJ)"), ("area_mm2", "area (mm²)")]
+    results = [
+        ("speedup", "speed-up"),
+        ("scheme_time_us", "time (µs)"),
+        ("scheme_energy_uj", "energy (µJ)"),
+        ("area_mm2", "area (mm²)"),
+    ]
     for column, label in results:
         values = [row[column] for row in rows]
         if None not in values and len(set(values)) > 1:
@@ -238,7 +272,9 @@ def parallel(sweep):
     caption = "Each line is a point; its colour is its speed-up. In the HTML page a drag along an axis keeps the lines that cross there."
     if len(rows) < len(sweep.done):
         caption += f" {len(rows)} of {len(sweep.done)} points are drawn, chosen by a fixed seed."
-    return Figure("parallel", "Parallel coordinates", caption, Parallel(dimensions, [row["speedup"] for row in rows], "speed-up"))
+    return Figure(
+        "parallel", "Parallel coordinates", caption, Parallel(dimensions, [row["speedup"] for row in rows], "speed-up")
+    )
 
 
 PLACES = ("highest speed-up", "upper quartile", "median", "lower quartile", "lowest speed-up")
@@ -256,19 +292,33 @@ def representative(sweep):
 
 
 def cycles(sweep):
-    bars = [(f"{name}: point {row['index']}, {side}", row, side) for name, row in representative(sweep) for side in ("scheme", "baseline")]
+    bars = [
+        (f"{name}: point {row['index']}, {side}", row, side)
+        for name, row in representative(sweep)
+        for side in ("scheme", "baseline")
+    ]
     if not bars:
         return None
     factor, unit = unit_of(max(row[f"{side}_time_us"] for _, row, side in bars), TIMES)
     prefix = "scheme_stack_"
     parts = [name.removeprefix(prefix) for name in bars[0][1] if name.startswith(prefix)]
     series = []
-    for part in sorted(parts, key=lambda part: list(CYCLE_STYLES).index(part) if part in CYCLE_STYLES else len(CYCLE_STYLES)):
-        values = [row[f"{side}_stack_{part}"] * row[f"{side}_time_us"] / row[f"{side}_cycles"] / factor for _, row, side in bars]
+    for part in sorted(
+        parts, key=lambda part: list(CYCLE_STYLES).index(part) if part in CYCLE_STYLES else len(CYCLE_STYLES)
+    ):
+        values = [
+            row[f"{side}_stack_{part}"] * row[f"{side}_time_us"] / row[f"{side}_cycles"] / factor
+            for _, row, side in bars
+        ]
         if any(values):
             series.append(BarSeries(part, values, *style_of(CYCLE_STYLES, part)))
     caption = "Where the time of the main matrix unit goes, for points that stand for the distribution of the speed-up."
-    return Figure("cycles", "Time by part", caption, Bars([name for name, _, _ in bars], series, Axis(f"time ({unit})"), stacked=True))
+    return Figure(
+        "cycles",
+        "Time by part",
+        caption,
+        Bars([name for name, _, _ in bars], series, Axis(f"time ({unit})"), stacked=True),
+    )
 
 
 def bounds(sweep):
@@ -280,10 +330,24 @@ def bounds(sweep):
 
 
 def points_table(sweep, title, rows, note="", is_open=True):
-    heading = ["point", *(axis.name for axis in sweep.axes), "speed-up", "time (µs)", "energy (µJ)", "area (mm²)", "bound", "key"]
+    heading = [
+        "point",
+        *(axis.name for axis in sweep.axes),
+        "speed-up",
+        "time (µs)",
+        "energy (µJ)",
+        "area (mm²)",
+        "bound",
+        "key",
+    ]
     cells = [
         [str(row["index"]), *(row[axis.path + ".text"] or "none" for axis in sweep.axes)]
-        + [number(row["speedup"], ".4f"), number(row["scheme_time_us"], ".2f"), number(row["scheme_energy_uj"]), number(row["area_mm2"])]
+        + [
+            number(row["speedup"], ".4f"),
+            number(row["scheme_time_us"], ".2f"),
+            number(row["scheme_energy_uj"]),
+            number(row["area_mm2"]),
+        ]
         + [row["scheme_bound"], row["key"]]
         for row in rows
     ]
@@ -294,15 +358,29 @@ def failures_table(sweep):
     paths = list(sweep.names)
     heading = ["point", "status", "error", "values"]
     rows = [
-        [str(row["index"]), row["status"], row["error"] or "", ", ".join(f"{sweep.names[path]} = {row[path + '.text']}" for path in paths)]
+        [
+            str(row["index"]),
+            row["status"],
+            row["error"] or "",
+            ", ".join(f"{sweep.names[path]} = {row[path + '.text']}" for path in paths),
+        ]
         for row in sweep.failed[:LISTED_FAILURES]
     ]
-    note = f"The first {LISTED_FAILURES} of {len(sweep.failed)}; results.jsonl has all." if len(sweep.failed) > LISTED_FAILURES else ""
-    return Table(f"Failed points ({len(sweep.failed)})", heading, rows, note, is_open=len(sweep.failed) <= LISTED_POINTS)
+    note = (
+        f"The first {LISTED_FAILURES} of {len(sweep.failed)}; results.jsonl has all."
+        if len(sweep.failed) > LISTED_FAILURES
+        else ""
+    )
+    return Table(
+        f"Failed points ({len(sweep.failed)})", heading, rows, note, is_open=len(sweep.failed) <= LISTED_POINTS
+    )
 
 
 def axes_table(sweep):
-    rows = [[axis["path"], axis["type"], str(len(axis["values"])), shortened(axis["values"])] for axis in sweep.sweep["axes"]]
+    rows = [
+        [axis["path"], axis["type"], str(len(axis["values"])), shortened(axis["values"])]
+        for axis in sweep.sweep["axes"]
+    ]
     return Table("Axes", ["parameter", "type", "values", ""], rows)
 
 
@@ -312,9 +390,15 @@ def shortened(values):
 
 
 def counts_text(sweep):
-    text = f"{len(sweep.rows)} points: {len(sweep.done)} ok, {len(sweep.failed)} failed, {len(sweep.missing)} not run yet."
+    text = (
+        f"{len(sweep.rows)} points: {len(sweep.done)} ok, {len(sweep.failed)} failed, {len(sweep.missing)} not run yet."
+    )
     if sweep.constant:
-        text += " The same in all of them: " + ", ".join(f"{axis.path} = {axis.all_ticks[0][1]}" for axis in sweep.constant) + "."
+        text += (
+            " The same in all of them: "
+            + ", ".join(f"{axis.path} = {axis.all_ticks[0][1]}" for axis in sweep.constant)
+            + "."
+        )
     return text
 
 
@@ -324,13 +408,29 @@ def report_of(head, rows):
     summary = [head["description"]] if head["description"] else []
     summary.append(counts_text(sweep))
     if ranked := sweep.best():
-        summary.append(f"Speed-up from {ranked[-1]['speedup']:.4f} (point {ranked[-1]['index']}) to {ranked[0]['speedup']:.4f} (point {ranked[0]['index']}).")
-    summary.append(f"Base: {base['scheme']} against {base['baseline']} on {base['machine']}; oscsim {head['version']} (git {head['git']}).")
+        summary.append(
+            f"Speed-up from {ranked[-1]['speedup']:.4f} (point {ranked[-1]['index']}) to {ranked[0]['speedup']:.4f} (point {ranked[0]['index']})."
+        )
+    summary.append(
+        f"Base: {base['scheme']} against {base['baseline']} on {base['machine']}; oscsim {head['version']} (git {head['git']})."
+    )
     front_figure, fronts = pareto(sweep)
-    figures = [speedup_by_axis(sweep), front_figure, parallel(sweep), cycles(sweep)]
+    figures = [speedup_by_axis(sweep), front_figure, cycles(sweep), parallel(sweep)]  # the slowest to draw is last
     tables = []
     if ranked:
-        tables.append(points_table(sweep, f"Highest speed-up ({min(LISTED_POINTS, len(ranked))} of {len(ranked)} points)", ranked[:LISTED_POINTS]))
+        tables.append(
+            points_table(
+                sweep,
+                f"Highest speed-up ({min(LISTED_POINTS, len(ranked))} of {len(ranked)} points)",
+                ranked[:LISTED_POINTS],
+            )
+        )
     tables += [points_table(sweep, f"Front: {title}", front, is_open=False) for title, front in fronts.items()]
     tables += [bounds(sweep), axes_table(sweep), failures_table(sweep) if sweep.failed else None]
-    return Report(f"Sweep {head['sweep']}", summary, [figure for figure in figures if figure], [table for table in tables if table], head)
+    return Report(
+        f"Sweep {head['sweep']}",
+        summary,
+        [figure for figure in figures if figure],
+        [table for table in tables if table],
+        head,
+    )

@@ -26,7 +26,13 @@ class Browser:
             # The protocol is on file descriptors 3 (in) and 4 (out). The shell moves ours there: they may be 3 and 4 crosswise.
             ["bash", "-c", f'exec 8<&{commands} 9>&{answers} 3<&8 4>&9; exec "$@"', "bash", PATH]
             + ["--headless", "--no-sandbox", "--remote-debugging-pipe", f"--user-data-dir={self.folder.name}"]
-            + ["--window-size=1366,768", "--disable-dev-shm-usage", "--enable-unsafe-swiftshader", "--no-first-run", "about:blank"],
+            + [
+                "--window-size=1366,768",
+                "--disable-dev-shm-usage",
+                "--enable-unsafe-swiftshader",
+                "--no-first-run",
+                "about:blank",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -92,7 +98,9 @@ class Browser:
     def open(self, path):
         self.errors, self.requests = [], []
         self.call("Page.navigate", url=pathlib.Path(path).absolute().as_uri())
-        self.value("new Promise(done => document.readyState == 'complete' ? done() : addEventListener('load', () => done()))")
+        self.value(
+            "new Promise(done => document.readyState == 'complete' ? done() : addEventListener('load', () => done()))"
+        )
 
     def value(self, expression):
         """Of a JavaScript expression, or of what a promise promises."""
