@@ -15,6 +15,8 @@ import sys
 sys.dont_write_bytecode = True  # nothing is written to the source tree
 
 from figures import command  # noqa: E402
+from figures.reports import report_of  # noqa: E402
+from figures.results import ResultError  # noqa: E402
 
 try:
     from figures import paper
@@ -24,16 +26,14 @@ except ImportError as missing:
 
 def show():
     arguments = command.parsed_arguments(__doc__, ("FOLDER", "for the figures; made when it is missing")).parse_args()
-    report = command.report_of(arguments.result)
+    report = report_of(arguments.result)
     if not report.figures:
-        raise command.ResultError(
-            f"{arguments.result}: no point is ok, there is nothing to plot; report.py lists the errors"
-        )
+        raise ResultError(f"{arguments.result}: no point is ok, there is nothing to plot; report.py lists the errors")
     try:
         os.makedirs(arguments.output, exist_ok=True)
         paths = paper.write(report, arguments.output)
     except OSError as error:
-        raise command.ResultError(f"{arguments.output}: {error.strerror}") from error
+        raise ResultError(f"{arguments.output}: {error.strerror}") from error
     print("\n".join(paths))
 
 

@@ -15,6 +15,8 @@ import sys
 sys.dont_write_bytecode = True  # nothing is written to the source tree
 
 from figures import command  # noqa: E402
+from figures.reports import report_of  # noqa: E402
+from figures.results import ResultError  # noqa: E402
 
 try:
     from figures.page import page_of
@@ -24,14 +26,14 @@ except ImportError as missing:
 
 def show():
     arguments = command.parsed_arguments(__doc__, ("FILE", "the page")).parse_args()
-    page = page_of(command.report_of(arguments.result))
+    page = page_of(report_of(arguments.result))
     part = arguments.output + ".part"
     try:
         with open(part, "w", encoding="utf-8", errors="replace") as file:
             file.write(page)
         os.replace(part, arguments.output)
     except OSError as error:
-        raise command.ResultError(f"{arguments.output}: {error.strerror}") from error
+        raise ResultError(f"{arguments.output}: {error.strerror}") from error
     print(arguments.output)
 
 

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What report.py and plot.py share: their environment, their arguments, the report of what they are given."""
+"""What report.py and plot.py share: their environment, their arguments, their errors."""
 
 import argparse
 import os
 import sys
 
-from figures import run_figures, sweep_figures
-from figures.results import ResultError, read_run, read_sweep
+from figures.results import ResultError
 
 
 def require_environment(script, missing):
@@ -22,12 +21,6 @@ def parsed_arguments(description, output):
     parser.add_argument("result", metavar="RESULT", help="JSON of oscsim run, or folder of oscsim sweep")
     parser.add_argument("-o", dest="output", required=True, metavar=output[0], help=output[1])
     return parser
-
-
-def report_of(path):
-    if os.path.isdir(path):
-        return sweep_figures.report_of(*read_sweep(path))
-    return run_figures.report_of(read_run(path))
 
 
 def main(show):

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures and tables of one run, from its JSON (sim/report/json.cpp writes it).
-
-GEMMs of the same kind in different layers, and experts, count as one kind: `q_proj`, `experts.up_proj`.
-"""
-
-import re
+"""Figures of one run, from its JSON (sim/report/json.cpp writes it)."""
 
 from figures.model import (
     CYCLE_STYLES,
@@ -19,99 +14,14 @@ from figures.model import (
     Figure,
     Panel,
     Panels,
-    Report,
     Series,
-    Table,
     log_ticks,
     style_of,
 )
 from figures.results import quantity
+from figures.run import ENERGIES, SIDES, TIMES, kind_of, layer_of, peak, sizes_text, unit_of, without_m
 
-SIDES = ("scheme", "baseline")
-LISTED_GEMMS = 500  # rows of the table of all GEMMs
 WIDTHS = (4, 8, 16)  # bits that matrix units have a rate for
-
-
-def kind_of(name):
-    name = re.sub(r"^model\.layers\.\d+\.", "", name)
-    name = re.sub(r"experts\.\d+\.", "experts.", name)
-    return re.sub(r"^(self_attn|mlp)\.", "", name)
-
-
-def without_m(kind):
-    """GEMMs of the command line are named after their sizes."""
-    return re.sub(r"^gemm_\d+x(\d+x\d+)", r"gemm_Mx\1", kind)
-
-
-def layer_of(name):
-    match = re.match(r"model\.layers\.(\d+)\.", name)
-    return int(match[1]) if match else None
-
-
-def unit_of(largest, units):
-    """(factor, name) of the largest of `units` in which `largest` is at least 1."""
-    return next((unit for unit in units if largest / unit[0] >= 1), units[-1])
-
-
-TIMES = [(1e6, "s"), (1e3, "ms"), (1, "µs")]
-ENERGIES = [(1e6, "J"), (1e3, "mJ"), (1, "µJ")]
-
-
-class Run:
-    """A result, grouped by kind."""
-
-    def __init__(self, result):
-        self.result = result
-        provenance = result["provenance"]
-        self.names = {"scheme": provenance["scheme_name"], "baseline": provenance["baseline_name"]}
-        self.machine_name = provenance["machine_name"]
-        self.machine = provenance["machine"]
-        if self.names["scheme"] == self.names["baseline"]:
-            self.names = {side: f"{name} ({side})" for side, name in self.names.items()}
-        self.gemms = self.grouped(result["gemms"], lambda work: kind_of(work["name"]))
-        self.shared = self.grouped(result["shared"], lambda work: f"shared: {kind_of(work['input'])}")
-        self.operations = self.grouped(result["operations"], lambda work: work["op"])
-
-    @staticmethod
-    def grouped(works, kind):
-        groups = {}
-        for work in works:
-            groups.setdefault(kind(work), []).append(work)
-        return groups
-
-    @property
-    def works(self):
-        return {**self.gemms, **self.shared, **self.operations}
-
-    @staticmethod
-    def sum_of(works, side, value):
-        """Over `works`, times repeat; None when the side does none of them, or when a value is missing."""
-        values = [(value(work[side]), work["repeat"]) for work in works if work[side]]
-        if not values or any(number is None for number, _ in values):
-            return None
-        return sum(number * repeat for number, repeat in values)
-
-    def time_us(self, works, side):
-        return self.sum_of(works, side, lambda one: one["time_us"])
-
-    def speedup(self, works):
-        scheme, baseline = (self.time_us(works, side) for side in SIDES)
-        return baseline / scheme if scheme and baseline is not None else None
-
-
-# Operations per second (a multiply-accumulate is two) of all matrix units for operands of `bits` bits, as
-# models/units/matrix_timing.h counts them.
-def peak(machine, bits):
-    tensor = machine["core"]["tensor"]
-    systolic = tensor["kind"] == "systolic"
-    size = tensor["rows"] * tensor["columns"] if systolic else tensor["m0"] * tensor["n0"]
-    return 2 * size * tensor[f"k0_{bits}bit"] * machine["cores"] * quantity(machine["clock"])
-
-
-def sizes_text(works):
-    sizes = {(work["m"], work["n"], work["k"]) for work in works}
-    (m, n, k), *more = sorted(sizes)
-    return f"{m} x {n} x {k}" + (f" and {len(more)} other sizes" if more else "")
 
 
 def speedup_by_gemm(run):
@@ -120,8 +30,8 @@ def speedup_by_gemm(run):
     return Figure(
         "speedup_by_gemm",
         "Speed-up by GEMM",
-        f"Time of {run.names['baseline']} / time of {run.names['scheme']}, summed over all GEMMs of a kind; all work is "
-        "with the work that GEMMs share and the operations between them.",
+        f"Time of {run.names['baseline']} / time of {run.names['scheme']}, summed over all GEMMs of a kind; "
+        "all work is with the work that GEMMs share and the operations between them.",
         Bars(
             [kind for kind, _ in rows],
             [BarSeries("speed-up", [value for _, value in rows], SIDE_COLOURS["scheme"])],
@@ -170,7 +80,7 @@ def speedup_by_m(run):
         texts = [[f"{name}, M = {m}", f"speed-up {value:.4f}"] for m, value in points]
         colour, marker = LINE_COLOURS[number % len(LINE_COLOURS)], MARKERS[number % len(MARKERS)]
         series.append(Series(name, x, y, colour, marker, line=True, texts=texts))
-    caption = "Time of the baseline / time of the scheme against the rows of the activation; GEMMs of a kind with the same M are summed."
+    caption = "Time of the baseline / time of the scheme; GEMMs of a kind with the same M are summed."
     ticks = [(1 << power, str(1 << power)) for power in range(sizes[-1].bit_length()) if sizes[0] <= 1 << power]
     panel = Panel(
         "",
@@ -275,8 +185,8 @@ def roofline(run):
     caption = (
         "Roof of b-bit operands: 2 x (multiply-accumulates per cycle of a tensor unit) x cores x clock of the resolved "
         "machine; multiply-accumulates per cycle are m0 x n0 x k0 of a cube, rows x columns x k0 of a systolic array. "
-        "Slope: bandwidth of the memory. A point is a GEMM: 2 x M x N x K operations on both sides, so that what a branch "
-        "adds counts as time, not as work; bytes are reads and writes. Work that GEMMs share is left out."
+        "Slope: bandwidth of the memory. A point is a GEMM: 2 x M x N x K operations on both sides, so that what a "
+        "branch adds counts as time, not as work; bytes are reads and writes. Work that GEMMs share is left out."
     )
     return Figure("roofline", "Roofline", caption, Panels(panels))
 
@@ -372,130 +282,4 @@ def stacks(run):
         energy_parts(run),
         ENERGY_STYLES,
         ENERGIES,
-    )
-
-
-def number(value, form=".4g"):
-    return "-" if value is None else format(value, form)
-
-
-def ratio(baseline, scheme):
-    return number(baseline / scheme, ".4f") if scheme and baseline is not None else "-"
-
-
-def totals_table(run):
-    total = run.result["total"]
-    works = [work for some in run.works.values() for work in some]
-    rows = []
-    for label, key, form in (
-        ("time (µs)", "time_us", ".2f"),
-        ("cycles", "cycles", "d"),
-        ("energy (µJ)", "energy_uj", ".2f"),
-    ):
-        scheme, baseline = (total[side][key] for side in SIDES)
-        rows.append([label, number(scheme, form), number(baseline, form), ratio(baseline, scheme)])
-    for label, key in (
-        ("HBM read", "hbm_read"),
-        ("HBM write", "hbm_write"),
-        ("L2 read", "l2_read"),
-        ("L2 write", "l2_write"),
-    ):
-        scheme, baseline = (run.sum_of(works, side, lambda one: one["bytes"][key]) for side in SIDES)
-        scheme, baseline = (None if moved is None else moved / 1e6 for moved in (scheme, baseline))
-        rows.append([f"{label} (MB)", number(scheme, ".2f"), number(baseline, ".2f"), ratio(baseline, scheme)])
-    names = [run.names[side] for side in SIDES]
-    return Table("Totals", ["", *names, "baseline / scheme"], rows)
-
-
-def kinds_table(run):
-    rows = []
-    for kind, works in run.works.items():
-        times = [run.time_us(works, side) for side in SIDES]
-        one = works[0]["scheme"] or works[0]["baseline"]
-        size = sizes_text(works) if kind in run.gemms else ""
-        count = sum(work["repeat"] for work in works)
-        rows.append(
-            [
-                kind,
-                str(count),
-                size,
-                one["formats"],
-                *(number(time, ".2f") for time in times),
-                number(run.speedup(works), ".4f"),
-                one["bound"],
-            ]
-        )
-    heading = [
-        "work",
-        "count",
-        "m x n x k",
-        "formats",
-        *(f"{run.names[side]} (µs)" for side in SIDES),
-        "speed-up",
-        "bound",
-    ]
-    return Table(
-        "By kind", heading, rows, "Times are sums over all of a kind; sizes, formats and bound are those of the first."
-    )
-
-
-def gemms_table(run):
-    gemms = run.result["gemms"]
-    rows = [
-        [gemm["name"], gemm["position"], f"{gemm['m']} x {gemm['n']} x {gemm['k']}", str(gemm["repeat"])]
-        + [number(gemm[side]["time_us"], ".2f") for side in SIDES]
-        + [
-            number(gemm["speedup"], ".4f"),
-            gemm["scheme"]["bound"],
-            number(gemm["scheme"]["sqnr_db"], ".2f"),
-            number(gemm["baseline"]["sqnr_db"], ".2f"),
-        ]
-        for gemm in gemms[:LISTED_GEMMS]
-    ]
-    names = [run.names[side] for side in SIDES]
-    heading = [
-        "GEMM",
-        "position",
-        "m x n x k",
-        "repeat",
-        *(f"{name} (µs)" for name in names),
-        "speed-up",
-        "bound",
-        *(f"{name} SQNR (dB)" for name in names),
-    ]
-    note = f"The first {LISTED_GEMMS} of {len(gemms)}; the result's JSON has all." if len(gemms) > LISTED_GEMMS else ""
-    return Table(f"All {len(gemms)} GEMMs", heading, rows, note, is_open=False)
-
-
-def area_table(run):
-    area = run.result["area_mm2"]
-    if area["total"] is None:
-        return None
-    rows = [[part, number(value)] for part, value in area["parts"].items()] + [["total", number(area["total"])]]
-    note = "" if area["assumed_share"] is None else f"{area['assumed_share']:.0%} of it rests on assumed numbers."
-    return Table("Area of the machine", ["part", "mm²"], rows, note)
-
-
-def report_of(result):
-    run = Run(result)
-    provenance = result["provenance"]
-    speedup = result["total"]["speedup"]
-    trace = provenance["trace_name"] or "GEMMs of the command line"
-    summary = [
-        f"{run.names['scheme']} against {run.names['baseline']} on {run.machine_name}, {trace}: "
-        + (f"{speedup:.4f} times as fast." if speedup is not None else "no speed-up."),
-        f"oscsim {provenance['version']} (git {provenance['git']}), seed {provenance['seed']}"
-        + (", timing only." if provenance["timing_only"] else ", with outputs."),
-    ]
-    figures = [
-        speedup_by_gemm(run) if run.gemms else None,
-        speedup_by_layer(run),
-        speedup_by_m(run),
-        roofline(run),
-        *stacks(run),
-    ]
-    tables = [totals_table(run), kinds_table(run), area_table(run), gemms_table(run) if run.gemms else None]
-    title = f"{run.names['scheme']} against {run.names['baseline']} on {run.machine_name}"
-    return Report(
-        title, summary, [figure for figure in figures if figure], [table for table in tables if table], provenance
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures and tables of a sweep, from its merged rows (sim/sweep/README.md has the columns)."""
+"""Figures of a sweep."""
 
 import collections
 import dataclasses
@@ -19,19 +19,13 @@ from figures.model import (
     Panel,
     Panels,
     Parallel,
-    Report,
     Series,
-    Table,
     style_of,
 )
-from figures.run_figures import ENERGIES, TIMES, number, unit_of
+from figures.run import ENERGIES, TIMES, unit_of
+from figures.sweep import MOST_POSITIONS
 
-MOST_POSITIONS = 12  # values of an axis that have a tick of their own
-MOST_TICKS = 6  # of them with a text
 DRAWN_POINTS = 2000  # of those that are not on the front; more slow the page down and hide each other
-LISTED_POINTS = 20
-LISTED_FAILURES = 200
-WORKLOAD = ("gemm.", "generate.", "trace")  # axes that change the work that is done
 
 
 @dataclasses.dataclass
@@ -45,71 +39,6 @@ class Measure:
 
 def quotient(row, above, below):
     return row[above] / row[below] if row[above] is not None and row[below] else None
-
-
-def short_names(paths):
-    """The last parts of each path, as many as tell them apart, two at least."""
-    names = {}
-    for path in paths:
-        parts = path.split(".")
-        for count in range(min(2, len(parts)), len(parts) + 1):
-            names[path] = ".".join(parts[-count:])
-            if sum(other == names[path] or other.endswith("." + names[path]) for other in paths) == 1:
-                break
-    return names
-
-
-class SweepAxis:
-    """A parameter that varies: positions 0, 1, ... of its values in their order, or the values where they are many."""
-
-    def __init__(self, path, name, rows):
-        self.path, self.name = path, name
-        texts = {}
-        for row in rows:
-            texts.setdefault(row[path], row[path + ".text"])
-        numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in texts)
-        values = sorted(texts) if numeric else list(texts)
-        self.count = len(values)
-        self.is_continuous = numeric and len(values) > MOST_POSITIONS
-        self.position = {value: value if self.is_continuous else place for place, value in enumerate(values)}
-        step = -(-len(values) // MOST_TICKS)
-        shown = (
-            [values[round(place * (len(values) - 1) / 4)] for place in range(5)]
-            if self.is_continuous
-            else values[::step]
-        )
-        self.ticks = [(self.position[value], texts[value] or "none") for value in shown]
-        self.all_ticks = (
-            self.ticks if self.is_continuous else [(self.position[value], texts[value] or "none") for value in values]
-        )
-
-    def of(self, row):
-        return self.position[row[self.path]]
-
-
-class Sweep:
-    def __init__(self, sweep, rows):
-        self.sweep, self.rows = sweep, rows
-        self.done = [row for row in rows if row["status"] == "ok"]
-        self.failed = [row for row in rows if row["status"] in ("failed", "died")]
-        self.missing = [row for row in rows if row["status"] == "missing"]
-        paths = [axis["path"] for axis in sweep["axes"]]
-        self.names = short_names(paths)
-        axes = [SweepAxis(path, self.names[path], self.done) for path in paths] if self.done else []
-        self.axes = [axis for axis in axes if axis.count > 1]
-        self.constant = [axis for axis in axes if axis.count == 1]
-        self.same_work = not any(axis.path.startswith(WORKLOAD) for axis in self.axes)
-
-    def texts(self, row):
-        """What names a point."""
-        lines = [f"point {row['index']}, key {row['key']}"]
-        lines += [f"{axis.name} = {row[axis.path + '.text']}" for axis in self.axes]
-        lines.append(f"speed-up {number(row['speedup'], '.4f')}, {number(row['scheme_time_us'])} µs")
-        lines.append(f"energy {number(row['scheme_energy_uj'])} µJ, area {number(row['area_mm2'])} mm²")
-        return lines
-
-    def best(self):
-        return sorted((row for row in self.done if row["speedup"] is not None), key=lambda row: -row["speedup"])
 
 
 def quartiles(values):
@@ -163,8 +92,8 @@ def speedup_by_axis(sweep):
     if not panels:
         return None
     caption = (
-        "Distribution of the speed-up over all points with a value of the axis, whatever the other axes: box from quartile "
-        "to quartile with the median, whiskers to the least and the greatest. Axes with more than "
+        "Distribution of the speed-up over all points with a value of the axis, whatever the other axes: box from "
+        "quartile to quartile with the median, whiskers to the least and the greatest. Axes with more than "
         f"{MOST_POSITIONS} values show points. The line joins the medians."
     )
     return Figure("speedup_by_axis", "Speed-up against each axis", caption, Panels(panels))
@@ -179,7 +108,8 @@ def sample(rows):
 
 
 def front_of(rows, x, y):
-    """The points that no other point beats: at least as good in both measures and better in one. Of equal points the first."""
+    """The points that no other point beats: at least as good in both measures and better in one. Of equal ones the
+    first."""
     sign_x, sign_y = (-1 if measure.larger_is_better else 1 for measure in (x, y))
     front = []
     for row in sorted(rows, key=lambda row: (sign_x * x.value(row), sign_y * y.value(row), row["index"])):
@@ -249,7 +179,7 @@ def pareto(sweep):
     if not sweep.same_work:
         caption += " The work differs between points, so only ratios are compared."
     if len(sweep.done) > DRAWN_POINTS:
-        caption += f" Of the other points {DRAWN_POINTS} are drawn, chosen by a fixed seed; the front is of all {len(sweep.done)}."
+        caption += f" Of the other points {DRAWN_POINTS} are drawn, chosen by a fixed seed; the front is of all."
     return Figure("pareto", "Pareto front", caption, Panels(panels)), fronts
 
 
@@ -269,7 +199,7 @@ def parallel(sweep):
         values = [row[column] for row in rows]
         if None not in values and len(set(values)) > 1:
             dimensions.append(Dimension(label, values))
-    caption = "Each line is a point; its colour is its speed-up. In the HTML page a drag along an axis keeps the lines that cross there."
+    caption = "Each line is a point; its colour is its speed-up. On the page, dragging along an axis picks lines."
     if len(rows) < len(sweep.done):
         caption += f" {len(rows)} of {len(sweep.done)} points are drawn, chosen by a fixed seed."
     return Figure(
@@ -318,119 +248,4 @@ def cycles(sweep):
         "Time by part",
         caption,
         Bars([name for name, _, _ in bars], series, Axis(f"time ({unit})"), stacked=True),
-    )
-
-
-def bounds(sweep):
-    counts = collections.Counter(row["scheme_bound"] for row in sweep.done)
-    if not counts:
-        return None
-    rows = [[bound, str(count), f"{count / len(sweep.done):.1%}"] for bound, count in counts.most_common()]
-    return Table("What bounds the scheme", ["largest part of the cycle stack", "points", "share"], rows)
-
-
-def points_table(sweep, title, rows, note="", is_open=True):
-    heading = [
-        "point",
-        *(axis.name for axis in sweep.axes),
-        "speed-up",
-        "time (µs)",
-        "energy (µJ)",
-        "area (mm²)",
-        "bound",
-        "key",
-    ]
-    cells = [
-        [str(row["index"]), *(row[axis.path + ".text"] or "none" for axis in sweep.axes)]
-        + [
-            number(row["speedup"], ".4f"),
-            number(row["scheme_time_us"], ".2f"),
-            number(row["scheme_energy_uj"]),
-            number(row["area_mm2"]),
-        ]
-        + [row["scheme_bound"], row["key"]]
-        for row in rows
-    ]
-    return Table(title, heading, cells, note, is_open)
-
-
-def failures_table(sweep):
-    paths = list(sweep.names)
-    heading = ["point", "status", "error", "values"]
-    rows = [
-        [
-            str(row["index"]),
-            row["status"],
-            row["error"] or "",
-            ", ".join(f"{sweep.names[path]} = {row[path + '.text']}" for path in paths),
-        ]
-        for row in sweep.failed[:LISTED_FAILURES]
-    ]
-    note = (
-        f"The first {LISTED_FAILURES} of {len(sweep.failed)}; results.jsonl has all."
-        if len(sweep.failed) > LISTED_FAILURES
-        else ""
-    )
-    return Table(
-        f"Failed points ({len(sweep.failed)})", heading, rows, note, is_open=len(sweep.failed) <= LISTED_POINTS
-    )
-
-
-def axes_table(sweep):
-    rows = [
-        [axis["path"], axis["type"], str(len(axis["values"])), shortened(axis["values"])]
-        for axis in sweep.sweep["axes"]
-    ]
-    return Table("Axes", ["parameter", "type", "values", ""], rows)
-
-
-def shortened(values):
-    texts = ["none" if value is None else str(value) for value in values]
-    return ", ".join(texts if len(texts) <= MOST_POSITIONS else [*texts[:3], "...", texts[-1]])
-
-
-def counts_text(sweep):
-    text = (
-        f"{len(sweep.rows)} points: {len(sweep.done)} ok, {len(sweep.failed)} failed, {len(sweep.missing)} not run yet."
-    )
-    if sweep.constant:
-        text += (
-            " The same in all of them: "
-            + ", ".join(f"{axis.path} = {axis.all_ticks[0][1]}" for axis in sweep.constant)
-            + "."
-        )
-    return text
-
-
-def report_of(head, rows):
-    sweep = Sweep(head, rows)
-    base = head["base"]
-    summary = [head["description"]] if head["description"] else []
-    summary.append(counts_text(sweep))
-    if ranked := sweep.best():
-        summary.append(
-            f"Speed-up from {ranked[-1]['speedup']:.4f} (point {ranked[-1]['index']}) to {ranked[0]['speedup']:.4f} (point {ranked[0]['index']})."
-        )
-    summary.append(
-        f"Base: {base['scheme']} against {base['baseline']} on {base['machine']}; oscsim {head['version']} (git {head['git']})."
-    )
-    front_figure, fronts = pareto(sweep)
-    figures = [speedup_by_axis(sweep), front_figure, cycles(sweep), parallel(sweep)]  # the slowest to draw is last
-    tables = []
-    if ranked:
-        tables.append(
-            points_table(
-                sweep,
-                f"Highest speed-up ({min(LISTED_POINTS, len(ranked))} of {len(ranked)} points)",
-                ranked[:LISTED_POINTS],
-            )
-        )
-    tables += [points_table(sweep, f"Front: {title}", front, is_open=False) for title, front in fronts.items()]
-    tables += [bounds(sweep), axes_table(sweep), failures_table(sweep) if sweep.failed else None]
-    return Report(
-        f"Sweep {head['sweep']}",
-        summary,
-        [figure for figure in figures if figure],
-        [table for table in tables if table],
-        head,
     )

@@ -16,14 +16,15 @@ SECONDS = 60  # for an answer; a loaded machine is slow
 
 
 class Browser:
-    """One page of 1366 x 768, a laptop's; `errors` has what the page's scripts threw and logged as errors or warnings."""
+    """One page of 1366 x 768, a laptop's. `errors`: what the page's scripts threw, or logged as errors or warnings;
+    `requests`: the addresses that it fetched."""
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="oscsim-chromium-", ignore_cleanup_errors=True)
         commands, self.to_browser = os.pipe()
         self.from_browser, answers = os.pipe()
         self.process = subprocess.Popen(
-            # The protocol is on file descriptors 3 (in) and 4 (out). The shell moves ours there: they may be 3 and 4 crosswise.
+            # The protocol is on file descriptors 3 (in) and 4 (out). The shell moves ours there, which may be 4 and 3.
             ["bash", "-c", f'exec 8<&{commands} 9>&{answers} 3<&8 4>&9; exec "$@"', "bash", PATH]
             + ["--headless", "--no-sandbox", "--remote-debugging-pipe", f"--user-data-dir={self.folder.name}"]
             + [

@@ -4,8 +4,8 @@
 
 usage: figures_test.py OSCSIM SOURCE_ROOT
 
-The browser tests need Chromium (scripts/install_dependencies.sh --develop) and are skipped without it. OSCSIM_SCREENSHOTS
-names a folder for what the browser shows.
+The browser tests need Chromium (scripts/install_dependencies.sh --develop) and are skipped without it.
+OSCSIM_SCREENSHOTS names a folder for what the browser shows.
 """
 
 import collections
@@ -23,7 +23,9 @@ import browser
 from program import ROOT, ProgramTest, main
 
 sys.path.insert(0, f"{ROOT}/scripts")
-from figures import results, run_figures, sweep_figures  # noqa: E402
+from figures import results  # noqa: E402
+from figures.reports import run_report, sweep_report  # noqa: E402
+from figures.run import peak  # noqa: E402
 
 LAYER = "run --trace qwen3_8b_prefill_full --layers 0-1 --timing-only".split()
 GEMMS = "run --machine systolic_128 --gemm 16,512,1024,attn_in --gemm 256,512,1024,attn_in --timing-only".split()
@@ -49,6 +51,11 @@ axes:
   machine.hbm.bandwidth: {from: 50GB/s, to: 140GB/s, count: 10}
   machine.core.vector.rate: {from: 64B/cycle, to: 82B/cycle, count: 10}
 """
+
+
+def setUpModule():
+    # Now, because it says so when it makes it.
+    subprocess.run([f"{ROOT}/scripts/python_environment.sh", "--figures"], check=True)
 
 
 class FiguresTest(ProgramTest):
@@ -86,7 +93,7 @@ def figure_of(report, name):
 class RunTest(FiguresTest):
     def test_bars_are_the_numbers_of_the_result(self):
         result = self.run_json(LAYER)
-        report = run_figures.report_of(result)
+        report = run_report(result)
         names = ["speedup_by_gemm", "speedup_by_layer", "roofline", "cycles_total", "cycles", "energy_total", "energy"]
         self.assertEqual([figure.name for figure in report.figures], names)
         bars = figure_of(report, "speedup_by_gemm")
@@ -109,7 +116,7 @@ class RunTest(FiguresTest):
 
     def test_a_layer_s_speed_up_is_of_all_its_work(self):
         result = self.run_json(LAYER)
-        series = figure_of(run_figures.report_of(result), "speedup_by_layer").panels[0].series
+        series = figure_of(run_report(result), "speedup_by_layer").panels[0].series
         self.assertEqual([one.x for one in series], [[0, 1], [0, 1]])
         works = result["gemms"] + result["shared"] + result["operations"]
         layer = [work for work in works if ".layers.1." in (work.get("name") or work["input"])]
@@ -120,25 +127,25 @@ class RunTest(FiguresTest):
 
     def test_peaks_are_those_of_the_resolved_machine(self):
         cube = self.run_json(["run", "--gemm", "16,64,64", "--timing-only"])["provenance"]["machine"]
-        self.assertEqual(run_figures.peak(cube, 4), 2 * 16 * 16 * 64 * 32 * 1.65e9)
-        self.assertEqual(run_figures.peak(cube, 8), run_figures.peak(cube, 4) / 2)
+        self.assertEqual(peak(cube, 4), 2 * 16 * 16 * 64 * 32 * 1.65e9)
+        self.assertEqual(peak(cube, 8), peak(cube, 4) / 2)
         machine = self.run_json(GEMMS)["provenance"]["machine"]
         k0 = machine["core"]["tensor"]["k0_8bit"]
         clock = float(machine["clock"].removesuffix("GHz")) * 1e9
-        self.assertAlmostEqual(run_figures.peak(machine, 8) / (2 * 128 * 128 * k0 * machine["cores"] * clock), 1)
+        self.assertAlmostEqual(peak(machine, 8) / (2 * 128 * 128 * k0 * machine["cores"] * clock), 1)
 
     def test_no_gemm_is_above_its_roof(self):
         for command in (LAYER, GEMMS):
             result = self.run_json(command)
             machine = result["provenance"]["machine"]
             points = collections.Counter()
-            for panel, level in zip(figure_of(run_figures.report_of(result), "roofline").panels, ("hbm", "l2")):
+            for panel, level in zip(figure_of(run_report(result), "roofline").panels, ("hbm", "l2")):
                 bandwidth = results.quantity(machine[level]["bandwidth"])
                 for series in panel.series:
                     if not series.marker:
                         continue
                     side = "scheme" if series.name.startswith(result["provenance"]["scheme_name"]) else "baseline"
-                    roof = run_figures.peak(machine, 4 if side == "scheme" else 8)
+                    roof = peak(machine, 4 if side == "scheme" else 8)
                     for intensity, rate in zip(series.x, series.y):
                         self.assertLessEqual(rate * 1e12, 1.0001 * min(roof, intensity * bandwidth), series.name)
                         points[level, side, round(rate, 9)] += 1
@@ -149,7 +156,7 @@ class RunTest(FiguresTest):
 
     def test_lines_over_m_join_gemms_of_the_same_weight(self):
         result = self.run_json(GEMMS)
-        (series,) = figure_of(run_figures.report_of(result), "speedup_by_m").panels[0].series
+        (series,) = figure_of(run_report(result), "speedup_by_m").panels[0].series
         self.assertEqual(series.name, "gemm_Mx512x1024")
         self.assertEqual(list(zip(series.x, series.y)), [(gemm["m"], gemm["speedup"]) for gemm in result["gemms"]])
 
@@ -157,7 +164,7 @@ class RunTest(FiguresTest):
 class SweepFiguresTest(FiguresTest):
     def test_boxes_fronts_and_failures_are_those_of_the_rows(self):
         head, rows = self.sweep(SWEEP)
-        report = sweep_figures.report_of(head, rows)
+        report = sweep_report(head, rows)
         self.assertEqual(
             [figure.name for figure in report.figures], ["speedup_by_axis", "pareto", "cycles", "parallel"]
         )
@@ -191,9 +198,7 @@ class SweepFiguresTest(FiguresTest):
 
     def test_ratios_are_compared_when_the_work_differs(self):
         head, rows = self.sweep(SWEEP.replace("mapping.m: [16, 4096, 32]", "gemm.m: [16, 64]"))
-        labels = [
-            (panel.x.label, panel.y.label) for panel in figure_of(sweep_figures.report_of(head, rows), "pareto").panels
-        ]
+        labels = [(panel.x.label, panel.y.label) for panel in figure_of(sweep_report(head, rows), "pareto").panels]
         saving = "energy of the baseline / of the scheme"
         self.assertEqual(labels, [("area of the machine (mm²)", "speed-up"), (saving, "speed-up")])
 
@@ -238,7 +243,7 @@ class PageTest(FiguresTest):
         with open(self.path("hostile.json"), "w") as file:
             json.dump(result, file)
         page = self.page("hostile.json")
-        self.check_page(page, [figure.name for figure in run_figures.report_of(result).figures])
+        self.check_page(page, [figure.name for figure in run_report(result).figures])
         self.assertNotIn("<script>hit", page)
         self.assertNotIn("<img", re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL))
         with open(self.path("hostile.html"), "w") as file:
@@ -260,7 +265,8 @@ class BrowserTest(FiguresTest):
             [url.split("/")[-1] for url in window.requests if not url.startswith(("data:", "blob:"))], [name]
         )
         plots = window.value(
-            "[...document.querySelectorAll('.plot')].map(plot => plot.querySelector('.main-svg').getBoundingClientRect().toJSON())"
+            "[...document.querySelectorAll('.plot')]"
+            ".map(plot => plot.querySelector('.main-svg').getBoundingClientRect().toJSON())"
         )
         self.assertEqual(len(plots), window.value("document.querySelectorAll('figure').length"))
         for plot in plots:
@@ -316,7 +322,7 @@ class PlotTest(FiguresTest):
 
     def test_runs_become_pdf_and_png_of_column_width(self):
         result = self.run_json(GEMMS)
-        self.check_files("run.json", [figure.name for figure in run_figures.report_of(result).figures])
+        self.check_files("run.json", [figure.name for figure in run_report(result).figures])
 
     def test_sweeps_become_pdf_and_png_of_column_width(self):
         self.sweep(SWEEP)
@@ -338,7 +344,8 @@ class ErrorTest(FiguresTest):
             ("missing.json", "missing.json: No such file or directory"),
             (
                 self.write("text.json", "x"),
-                "text.json: is no JSON (Expecting value: line 1 column 1 (char 0)); oscsim run --json FILE writes what is expected",
+                "text.json: is no JSON (Expecting value: line 1 column 1 (char 0)); "
+                "oscsim run --json FILE writes what is expected",
             ),
             (self.write("list.json", "[]"), "list.json: is no result of a run; oscsim run --json FILE writes one"),
             ("empty", "empty: has no sweep.json, so it is no folder of oscsim sweep"),
