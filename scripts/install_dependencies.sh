@@ -8,7 +8,7 @@ packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libsystemc-dev libboost-dev libyaml-cpp-dev libfmt-dev libtbb-dev nlohmann-json3-dev libcli11-dev libssl-dev zlib1g-dev)
 if [[ "${1:-}" == --develop ]]; then
   packages+=(libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev libdnnl-dev slurm-wlm slurm-client munge clang-format clang-tidy
-    python3 python3-venv python3-torch)
+    python3 python3-venv python3-torch chromium)
 elif [[ "${1:-}" == --fuzz ]]; then
   packages=(clang-14 libclang-rt-14-dev libfmt-dev libboost-dev nlohmann-json3-dev libcli11-dev)
 elif [[ $# -gt 0 ]]; then

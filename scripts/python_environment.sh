@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes a Python environment when it is missing or its requirements have changed, then runs its Python with the arguments,
 # if there are any. Needs the network (PyPI) only when it makes something.
-#   (no option)  build/venv          tests/requirements.txt
-#   --torch      build/venv-torch    tests/requirements_torch.txt on Debian's python3-torch
-#   --figures    build/venv-figures  scripts/reproduce/requirements.txt: matplotlib, 40 MB
-#   --capture    build/venv-capture  scripts/capturing/requirements.txt: torch and transformers, about 3 GB
-#   --parquet    build/venv-parquet  scripts/requirements_parquet.txt
-#   --notebook   build/venv-notebook scripts/requirements_notebook.txt: pandas
-#   --optimise   build/venv-optimise scripts/requirements_optimise.txt: Optuna
+#   (no option)  build/venv           tests/requirements.txt
+#   --torch      build/venv-torch     tests/requirements_torch.txt on Debian's python3-torch
+#   --capture    build/venv-capture   scripts/capturing/requirements.txt: torch and transformers, about 3 GB
+#   --figures    build/venv-figures   scripts/requirements_figures.txt: plotly, jinja2, matplotlib
+#   --notebook   build/venv-notebook  scripts/requirements_notebook.txt: pandas
+#   --optimise   build/venv-optimise  scripts/requirements_optimise.txt: Optuna
+#   --parquet    build/venv-parquet   scripts/requirements_parquet.txt: pyarrow
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/build/venv
@@ -22,19 +22,11 @@ case "${1:-}" in
     python=/usr/bin/python3  # whichever comes first in PATH does not see Debian's modules
     options=(--system-site-packages)
     shift ;;
-  --figures)
-    venv=$root/build/venv-figures
-    requirements=$root/scripts/reproduce/requirements.txt
-    shift ;;
   --capture)
     venv=$root/build/venv-capture
     requirements=$root/scripts/capturing/requirements.txt
     shift ;;
-  --parquet)
-    venv=$root/build/venv-parquet
-    requirements=$root/scripts/requirements_parquet.txt
-    shift ;;
-  --notebook | --optimise)
+  --figures | --notebook | --optimise | --parquet)
     venv=$root/build/venv-${1#--}
     requirements=$root/scripts/requirements_${1#--}.txt
     shift ;;

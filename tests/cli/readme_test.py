@@ -13,14 +13,16 @@ import unittest
 
 from program import PROGRAM, ROOT, ProgramTest, main
 
-# They install, build and test: this test runs inside them. ladder_test.py and beyond_test.py run two of them;
-# accuracy_curve.sh needs matplotlib, tests/oracle/accuracy_test.cpp has what it shows.
+# They install, build and test: this test runs inside them. ladder_test.py, beyond_test.py, figures_test.py and
+# reproduce_test.py run the others.
 NOT_RUN = {
     "scripts/run.sh",
     "scripts/test.sh",
     "scripts/reproduce/accuracy_ladder.py",
     "scripts/reproduce/beyond_the_paper.sh",
     "scripts/reproduce/accuracy_curve.sh",
+    "scripts/report.py",
+    "scripts/plot.py",
 }
 
 # Stands for a name of the reader's choice.

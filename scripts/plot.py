@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of a run or a sweep for papers: PDF (fonts embedded) and PNG, one or two columns wide.
+
+    plot.py RESULT.json -o folder    what `oscsim run --json RESULT.json` wrote
+    plot.py DIR -o folder            the folder of `oscsim sweep`, merged
+
+They show the data of report.py's page. Runs itself in build/venv-figures, which scripts/python_environment.sh makes
+when it is missing.
+"""
+
+import os
+import sys
+
+sys.dont_write_bytecode = True  # nothing is written to the source tree
+
+from figures import command  # noqa: E402
+from figures.reports import report_of  # noqa: E402
+from figures.results import ResultError  # noqa: E402
+
+try:
+    from figures import paper
+except ImportError as missing:
+    command.require_environment(__file__, missing)
+
+
+def show():
+    arguments = command.parsed_arguments(__doc__, ("FOLDER", "for the figures; made when it is missing")).parse_args()
+    report = report_of(arguments.result)
+    if not report.figures:
+        raise ResultError(f"{arguments.result}: no point is ok, there is nothing to plot; report.py lists the errors")
+    try:
+        os.makedirs(arguments.output, exist_ok=True)
+        paths = paper.write(report, arguments.output)
+    except OSError as error:
+        raise ResultError(f"{arguments.output}: {error.strerror}") from error
+    print("\n".join(paths))
+
+
+if __name__ == "__main__":
+    command.main(show)
