@@ -503,17 +503,28 @@ class StreamTest(ProgramTest):
         except OSError as error:  # a container without /dev/pts
             self.skipTest(f"no pseudo-terminal here: {error}")
 
+    @staticmethod
+    def shown_on(terminal):
+        """All that its other side, which is closed, has written."""
+        text = b""
+        try:
+            while more := os.read(terminal, 65536):
+                text += more
+        except OSError:  # the end
+            pass
+        os.close(terminal)
+        return text.decode()
+
     def test_describe_breaks_meanings_to_the_width_of_a_terminal(self):
         wide = self.check_done(["describe"]).splitlines()
         terminal, program_side = self.open_terminal()
         fcntl.ioctl(program_side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
         done = self.run_program(["describe"], capture_output=False, stdout=program_side, stderr=subprocess.PIPE)
         os.close(program_side)
-        lines = os.read(terminal, 65536).decode().splitlines()
-        os.close(terminal)
+        lines = self.shown_on(terminal).splitlines()
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertGreater(len(lines), len(wide))
-        for folder in ("configs/machines", "configs/schemes", "configs/sweeps", "traces"):
+        for folder in ("configs/machines", "configs/schemes", "configs/sweeps", "configs/costs", "traces"):
             for name in os.listdir(f"{ROOT}/{folder}"):
                 if name.endswith(".yaml"):
                     self.assertTrue(any(line.startswith(f"  {name[:-5]} ") for line in lines), name)
@@ -526,8 +537,7 @@ class StreamTest(ProgramTest):
             [*SMALL, "--timing-only"], capture_output=False, stdout=subprocess.PIPE, stderr=program_side
         )
         os.close(program_side)
-        drawn = os.read(terminal, 65536).decode()
-        os.close(terminal)
+        drawn = self.shown_on(terminal)
         self.assertEqual(done.returncode, 0)
         self.assertRegex(drawn, r"^\r0/1  \d+\.\d s  gemm_8x16x64")
         self.assertRegex(drawn, r"\r +\r$")

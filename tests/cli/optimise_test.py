@@ -43,6 +43,10 @@ WRONG = """optimise:
 
 
 class OptimiseTest(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        subprocess.run([f"{ROOT}/scripts/python_environment.sh", "--optimise"], check=True)
+
     def write(self, text, name="space.yaml"):
         with open(self.path(name), "w") as file:
             file.write(text)

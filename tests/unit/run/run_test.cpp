@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -324,7 +325,7 @@ gemms:
   }
   void TearDown() override { std::filesystem::remove(path_); }
 
-  const std::string path_ = testing::TempDir() + "oscsim_layers.yaml";
+  const std::string path_ = fmt::format("{}oscsim_layers_{}.yaml", testing::TempDir(), getpid());
   RunOptions options_;
 };
 
