@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The long runs of the property tests: 50 sweeps whose workers and parents are killed at random moments, a sweep as
-# Parquet, every figure and table in full (scripts/reproduce), the invariants of 10,000 random machines, GEMMs and schemes, then 10^8 outputs of random products, formats,
-# kernels and threads, each bit compared with the scalar reference. About 40 minutes.
+# Parquet, every figure and table in full (scripts/reproduce), the invariants of 10,000 random machines, GEMMs and
+# schemes, then 10^8 outputs of random products, formats, kernels and threads, each bit compared with the scalar
+# reference. About 40 minutes.
 # Arguments go to oscsim_property (--seed 7 --outputs 1000000), which then runs alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
