@@ -1,19 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Searches a design space with NSGA-II (Optuna) where a sweep would be too many points: one generation at a time, each by
-`oscsim sweep`. The file is a sweep file with a section `optimise` (scripts/README.md).
+"""Searches a design space with NSGA-II (Optuna) where a sweep would be too many points: one generation at a time, each
+by `oscsim sweep`. The file is a sweep file with a section `optimise` (scripts/README.md).
 
     scripts/optimise.py configs/optimise/qwen3_8b_prefill.yaml -o front [--jobs N]
 
-Into the folder: front.csv and front.jsonl (the Pareto set, rows as in a sweep), journal.log (Optuna's), points (a folder of
-oscsim sweep with every point that was run). The same command goes on where it ended, to the same result; generations can
-be raised. Runs itself in build/venv-optimise, which scripts/python_environment.sh makes. OSCSIM names another program than
-build/oscsim.
+Into the folder: front.csv and front.jsonl (the Pareto set, rows as in a sweep), journal.log (Optuna's), points (a
+folder of oscsim sweep with every point that was run). The same command goes on where it ended, to the same result;
+generations can be raised. Runs itself in build/venv-optimise, which scripts/python_environment.sh makes. OSCSIM names
+another program than build/oscsim.
 """
 
 import argparse
 import csv
-import difflib
 import fcntl
 import hashlib
 import json
@@ -28,7 +27,6 @@ import warnings
 
 try:
     import optuna
-    import yaml
 except ImportError:
     if os.path.basename(sys.prefix) == "venv-optimise":
         raise
@@ -36,160 +34,11 @@ except ImportError:
     os.execv(environment, [environment, "--optimise", os.path.abspath(__file__), *sys.argv[1:]])
 
 import oscsim
+from optimising.space_file import Problems, Settings, SpaceFile
 
-OPTIMISE_KEYS = ("objectives", "constraints", "population", "generations", "seed")
 COMPARISONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
-CONSTRAINT = re.compile(r"(\w+)\s*(<=|>=|<|>)\s*(-?[\d.]+(?:[eE][-+]?\d+)?)")
 # Columns that are no measure, or text.
 NO_MEASURE = re.compile(r"key|index|status|error|\w+_bound|\w+_tile_order")
-
-
-class Problems:
-    """Everything that is wrong with the section `optimise`, reported at once, with its place."""
-
-    def __init__(self, name):
-        self.name, self.texts = name, []
-
-    def add(self, node, text):
-        self.texts.append(f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: {text}")
-
-    def add_unknown(self, node, what, allowed):
-        near = difflib.get_close_matches(node.value, allowed, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        self.add(node, f"{what}\n  allowed: {', '.join(allowed)}{hint}")
-
-    def check(self):
-        if self.texts:
-            raise oscsim.Error("\n".join(self.texts))
-
-
-class Settings:
-    """The section `optimise`."""
-
-    def __init__(self, node, columns, problems):
-        self.columns, self.problems = columns, problems
-        self.objectives, self.constraints = [], []  # (column, direction); (column, comparison, bound)
-        self.population, self.generations, self.seed = 20, 10, 1
-        if not isinstance(node, yaml.MappingNode):
-            problems.add(node, "optimise must be a section")
-            return
-        seen = {}
-        for key, value in node.value:
-            if key.value not in OPTIMISE_KEYS:
-                problems.add_unknown(key, f"unknown key '{key.value}' in optimise", OPTIMISE_KEYS)
-            elif key.value in seen:
-                problems.add(key, f"optimise.{key.value} is given twice")
-            seen[key.value] = value
-        self.read_objectives(seen.get("objectives"), node)
-        for item in self.items(seen.get("constraints"), "constraints"):
-            self.read_constraint(item)
-        self.population = self.whole(seen.get("population"), "population", self.population, 2, 10000)
-        self.generations = self.whole(seen.get("generations"), "generations", self.generations, 1, 100000)
-        self.seed = self.whole(seen.get("seed"), "seed", self.seed, 0, 2**32 - 1)
-
-    def items(self, node, name):
-        if node is None:
-            return []
-        if not isinstance(node, yaml.SequenceNode):
-            self.problems.add(node, f"optimise.{name} must be a list")
-            return []
-        return node.value
-
-    def read_objectives(self, node, section):
-        for item in self.items(node, "objectives"):
-            pairs = item.value if isinstance(item, yaml.MappingNode) else []
-            if len(pairs) != 1 or pairs[0][0].value not in ("maximise", "minimise"):
-                self.problems.add(item, "an objective is {maximise: COLUMN} or {minimise: COLUMN}")
-                continue
-            if self.is_measure(pairs[0][1], pairs[0][1].value):
-                self.objectives.append((pairs[0][1].value, pairs[0][0].value))
-        if not node or (isinstance(node, yaml.SequenceNode) and not node.value):
-            self.problems.add(section, "optimise.objectives is required, such as [{maximise: speedup}, {minimise: area_mm2}]")
-
-    def read_constraint(self, node):
-        match = CONSTRAINT.fullmatch(str(node.value).strip()) if isinstance(node, yaml.ScalarNode) else None
-        if not match:
-            self.problems.add(node, "a constraint is COLUMN <= NUMBER (or <, >=, >), the number in the column's unit")
-        elif self.is_measure(node, match[1]):
-            self.constraints.append((match[1], match[2], float(match[3])))
-
-    def is_measure(self, node, name):
-        if name not in self.columns:
-            allowed = yaml.ScalarNode(node.tag, name, node.start_mark, node.end_mark)
-            self.problems.add_unknown(allowed, f"'{name}' is no column of the rows with a number", self.columns)
-        return name in self.columns
-
-    def whole(self, node, name, default, least, most):
-        if node is None:
-            return default
-        if not isinstance(node, yaml.ScalarNode) or not re.fullmatch(r"\d{1,10}", node.value):
-            self.problems.add(node, f"optimise.{name} must be a whole number")
-        elif not least <= int(node.value) <= most:
-            self.problems.add(node, f"optimise.{name} is {node.value}; allowed: {least} to {most}")
-        else:
-            return int(node.value)
-        return default
-
-
-class SpaceFile:
-    """The file: the sweep that it holds, as text, and the section `optimise`, as nodes."""
-
-    def __init__(self, path):
-        self.name = str(path)
-        try:
-            self.text = pathlib.Path(path).read_text()
-            root = yaml.compose(self.text)
-        except OSError as error:
-            raise oscsim.Error(f"{path}: {error.strerror}") from None
-        except yaml.YAMLError as error:
-            raise oscsim.Error(f"{path}: {error}") from None
-        sections = {key.value: (key, value) for key, value in root.value} if isinstance(root, yaml.MappingNode) else {}
-        problems = Problems(self.name)
-        if "optimise" not in sections:
-            raise oscsim.Error(f"{path}: has no section optimise; scripts/README.md describes it")
-        for key in {"points", "random"} & sections.keys():
-            problems.add(sections[key][0], f"{key} cannot stand beside optimise: the optimiser chooses the points")
-        problems.check()
-        begin, self.section = sections["optimise"]
-        self.lines = self.text.splitlines(keepends=True)
-        self.blank(begin.start_mark.line, self.end_line(begin))
-        self.linked = [[key.value for key, _ in group.value] for group in self.groups(sections)]
-
-    @staticmethod
-    def groups(sections):
-        _, node = sections.get("linked", (None, None))
-        return [group for group in node.value if isinstance(group, yaml.MappingNode)] if node else []
-
-    def end_line(self, begin):
-        """The first line behind the section that belongs to another one."""
-        for number in range(begin.start_mark.line + 1, len(self.lines)):
-            if re.match(r"[^\s#]", self.lines[number]):
-                return number
-        return len(self.lines)
-
-    def blank(self, begin, end):
-        """Line numbers stay, so that the program's messages name the user's lines."""
-        for number in range(begin, end):
-            self.lines[number] = "\n"
-
-    def space(self):
-        return "".join(self.lines) + "\nrandom: {count: 1}\n"
-
-    def points(self, points):
-        """The same sweep with these points."""
-        keep, skip = [], False
-        for line in self.lines:
-            if re.match(r"[^\s#]", line):
-                skip = re.match(r"(axes|linked)\s*:", line) is not None
-            if not skip:
-                keep.append(line)
-        rows = ("  - {" + ", ".join(f"{path}: {plain(value)}" for path, value in point.items()) + "}\n" for point in points)
-        return "".join(keep) + "\npoints:\n" + "".join(rows)
-
-
-def plain(text):
-    """A value as YAML: as it stands, unless it would be read as something else."""
-    return text if re.fullmatch(r"\[.*\]|[^\s,:{}\[\]#&*!|>'\"%@`-][^,:{}\[\]#]*", text) else json.dumps(text)
 
 
 class Optimisation:
@@ -214,7 +63,9 @@ class Optimisation:
         """What can vary, as the program reads it: it has checked all of the file then, before anything runs."""
         (row,) = self.sweep(self.file.space(), self.folder / "space", limit=0)
         self.columns = [name for name in row if "." not in name and not NO_MEASURE.fullmatch(name)]
-        values = {axis["path"]: axis["values"] for axis in json.loads((self.folder / "space/sweep.json").read_text())["axes"]}
+        values = {
+            axis["path"]: axis["values"] for axis in json.loads((self.folder / "space/sweep.json").read_text())["axes"]
+        }
         self.columns = [name for name in self.columns if name not in values]
         choices = {}
         for paths in [*self.file.linked, *([path] for path in values if not any(path in g for g in self.file.linked))]:
@@ -224,16 +75,24 @@ class Optimisation:
     def begin(self):
         """The study, as far as it got. What decides about its points must not have changed."""
         settings = self.settings
-        sense = {"objectives": settings.objectives, "constraints": settings.constraints, "population": settings.population,
-                 "seed": settings.seed, "sweep": hashlib.sha256(self.file.space().encode()).hexdigest()}
+        sense = {
+            "objectives": settings.objectives,
+            "constraints": settings.constraints,
+            "population": settings.population,
+            "seed": settings.seed,
+            "sweep": hashlib.sha256(self.file.space().encode()).hexdigest(),
+        }
         journal = self.folder / "journal.log"
         if journal.exists():  # a kill may have cut off its last line
             data = journal.read_bytes()
             os.truncate(journal, data.rfind(b"\n") + 1)
         storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal), FolderLock()))
         study = optuna.create_study(
-            study_name="optimise", storage=storage, load_if_exists=True,
-            directions=[direction for _, direction in map(self.direction, settings.objectives)])
+            study_name="optimise",
+            storage=storage,
+            load_if_exists=True,
+            directions=[direction for _, direction in map(self.direction, settings.objectives)],
+        )
         begun = study.user_attrs.get("sense")
         if begun is None:
             study.set_user_attr("sense", sense)
@@ -257,8 +116,10 @@ class Optimisation:
     def run_generation(self, study, generation):
         # A generator of its own for each generation: it does not matter which of them ran in this process.
         sampler = optuna.samplers.NSGAIISampler(
-            population_size=self.settings.population, seed=(self.settings.seed * 1000003 + generation) % 2**32,
-            constraints_func=lambda trial: trial.user_attrs["violations"])
+            population_size=self.settings.population,
+            seed=(self.settings.seed * 1000003 + generation) % 2**32,
+            constraints_func=lambda trial: trial.user_attrs["violations"],
+        )
         study.sampler = sampler
         done = len(sampler.get_population(study, generation))
         if done < self.settings.population:
@@ -314,8 +175,11 @@ class Optimisation:
     def report(self, study, generation):
         known = {trial.user_attrs["key"] for trial in study.get_trials(states=[optuna.trial.TrialState.COMPLETE])}
         fit = len({trial.user_attrs["key"] for trial in self.best(study)})
-        print(f"generation {generation + 1} of {self.settings.generations}: {len(known - {None})} points, {fit} on the front",
-              flush=True)
+        print(
+            f"generation {generation + 1} of {self.settings.generations}: "
+            f"{len(known - {None})} points, {fit} on the front",
+            flush=True,
+        )
 
     @staticmethod
     def best(study):

@@ -8,8 +8,8 @@
     rows = oscsim.sweep("branch_hidden", "/tmp/branch_hidden")
     rows = oscsim.load("/tmp/branch_hidden")      # or a result of oscsim run --json
 
-pandas is in build/venv-notebook, which `scripts/python_environment.sh --notebook` makes. The program is build/oscsim, or what
-the environment's OSCSIM names. A user's mistake is an Error with the program's message.
+pandas is in build/venv-notebook, which `scripts/python_environment.sh --notebook` makes. The program is build/oscsim,
+or what the environment's OSCSIM names. A user's mistake is an Error with the program's message.
 """
 
 import ctypes
@@ -92,8 +92,8 @@ class Result:
 
 
 def run(**options):
-    """`oscsim run`; every option of it by its name: machine, scheme, trace, gemm (one or a list), set (a dict or a list),
-    timing_only, layers, seed, ... A Result."""
+    """`oscsim run`; every option of it by its name: machine, scheme, trace, gemm (one or a list), set (a dict or a
+    list), timing_only, layers, seed, ... A Result."""
     with tempfile.TemporaryDirectory(prefix="oscsim-") as folder:
         path = pathlib.Path(options.pop("json", None) or f"{folder}/result.json")
         call(["run", *options_of(options), "--json", path])
@@ -112,8 +112,9 @@ def sweep_rows(sweep_file, folder, **options):
 
 
 def sweep(sweep_file, folder, **options):
-    """`oscsim sweep` of a file, a name in configs/sweeps, or a dict that says what a file would (kept as FOLDER.json), into a
-    folder, where the same call goes on when it was interrupted; options: jobs, shard, limit, retry_failed. A DataFrame."""
+    """`oscsim sweep` of a file, a name in configs/sweeps, or a dict that says what a file would (kept as FOLDER.json),
+    into a folder, where the same call goes on when it was interrupted; options: jobs, shard, limit, retry_failed. A
+    DataFrame."""
     return _frame_of(sweep_rows(sweep_file, folder, **options), folder)
 
 
@@ -150,7 +151,7 @@ def _frame_of(rows, folder):
 
 
 def _rows_of(data):
-    """One row for each GEMM, piece of shared work and operation; nested values by their path, as scheme_cycle_stack_tensor."""
+    """One row for each GEMM, piece of shared work and operation; nested values by path: scheme_cycle_stack_tensor."""
     import pandas
 
     kinds = {"gemm": "gemms", "shared": "shared", "operation": "operations"}

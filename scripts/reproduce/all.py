@@ -4,10 +4,11 @@
 
     scripts/reproduce/all.sh [--quick|--full] [NAME...]
 
-A folder beside this file that holds a table.toml is one of them; README.md has the format. --quick (the default) takes small
-forms, minutes in all. --write NAME... takes what was printed as expected, and shows what changes. OSCSIM names another
-program than build/oscsim. Exit status 1 when something deviates or fails.
+A folder beside this file that holds a table.toml is one of them; README.md has the format. --quick (the default) takes
+small forms, minutes in all. --write NAME... takes what was printed as expected, and shows what changes. OSCSIM names
+another program than build/oscsim. Exit status 1 when something deviates or fails.
 """
+
 import argparse
 import difflib
 import os
@@ -56,7 +57,11 @@ def differences(expected, printed, tolerance):
     for index in range(max(map(len, lines))):
         before, after = (text[index] if index < len(text) else None for text in lines)
         if before is None or after is None or not same(before, after):
-            found += [f"  {sign} {''.join(line)}" for sign, line in (("expected", before), ("printed ", after)) if line is not None]
+            found += [
+                f"  {sign} {''.join(line)}"
+                for sign, line in (("expected", before), ("printed ", after))
+                if line is not None
+            ]
     return found
 
 
@@ -76,7 +81,9 @@ def run(table, form):
 def write(table, form, printed):
     path = table.expected_file(form)
     before = path.read_text() if path.exists() else ""
-    print("".join(difflib.unified_diff(before.splitlines(True), printed.splitlines(True), str(path), "printed")), end="")
+    print(
+        "".join(difflib.unified_diff(before.splitlines(True), printed.splitlines(True), str(path), "printed")), end=""
+    )
     path.write_text(printed)
 
 
@@ -92,7 +99,10 @@ def main():
     for name in arguments.names:
         if name not in tables:
             near = difflib.get_close_matches(name, tables, 1)
-            sys.exit(f"all: no table '{name}'\n  there are: {', '.join(tables)}" + (f"; did you mean '{near[0]}'?" if near else ""))
+            sys.exit(
+                f"all: no table '{name}'\n  there are: {', '.join(tables)}"
+                + (f"; did you mean '{near[0]}'?" if near else "")
+            )
     if arguments.write and not arguments.names:
         parser.error("--write needs names")
     program = os.environ.get("OSCSIM", str(ROOT / "build/oscsim"))

@@ -4,9 +4,10 @@
 
     scripts/reproduce/sweep_answers.py branch_hidden|osc_pays|cheapest [-o FOLDER]
 
-The sweep of that name in configs/sweeps says what it varies. With -o its rows stay, and the same command goes on where it
-ended. OSCSIM names another program than build/oscsim.
+The sweep of that name in configs/sweeps says what it varies. With -o its rows stay, and the same command goes on where
+it ended. OSCSIM names another program than build/oscsim.
 """
+
 import argparse
 import pathlib
 import sys
@@ -14,6 +15,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
+sys.dont_write_bytecode = True  # nothing into the source tree
 import oscsim  # noqa: E402
 
 TARGET = 1.7  # of `cheapest`
@@ -42,7 +44,9 @@ def branch_hidden(rows):
         least = min(w for w in widths if cost[w, most] < cost[widths[-1], most] + 0.5)
         fewest = min(l for w, l in cost if w == least and cost[w, l] < cost[w, most] + 0.25)
         m, outliers, counted = key
-        table.append([m, outliers, "loaded" if counted else "free", *(f"{cost[w, most]:.1f} %" for w in widths), least, fewest])
+        table.append(
+            [m, outliers, "loaded" if counted else "free", *(f"{cost[w, most]:.1f} %" for w in widths), least, fewest]
+        )
     print_table(["M", "group", "16-bit rows", *(f"k0 = {w}" for w in widths), "least k0", "fewest lanes"], table)
 
 
@@ -58,12 +62,19 @@ def osc_pays(rows):
 
 def cheapest(rows):
     fallback, machine = "scheme.fallback.positions", "machine.core."
-    # W8A8 does not know the branch: of the rows with ascend_950pr's own buffers and vector unit it is the time on ascend_950pr.
-    stock = next(row["baseline_time_us"] for row in rows if row[f"{machine}buffers.l1.text"] == "512KiB"
-                 and row[f"{machine}buffers.l0c.text"] == "256KiB" and row[f"{machine}buffers.ub.text"] == "256KiB"
-                 and row[f"{machine}vector.rate.text"] == "512B/cycle")
+    # W8A8 does not know the branch: with ascend_950pr's own buffers and vector unit it is ascend_950pr's.
+    stock = next(
+        row["baseline_time_us"]
+        for row in rows
+        if row[f"{machine}buffers.l1.text"] == "512KiB"
+        and row[f"{machine}buffers.l0c.text"] == "256KiB"
+        and row[f"{machine}buffers.ub.text"] == "256KiB"
+        and row[f"{machine}vector.rate.text"] == "512B/cycle"
+    )
     print(f"W8A8 on ascend_950pr: {stock:.1f} us\n")
-    varied = [name.removesuffix(".text") for name in rows[0] if name.endswith(".text") and not name.startswith(fallback)]
+    varied = [
+        name.removesuffix(".text") for name in rows[0] if name.endswith(".text") and not name.startswith(fallback)
+    ]
     table = []
     for (positions,), group in by(rows, fallback).items():
         reach = [row for row in group if row["speedup"] >= TARGET]
@@ -71,11 +82,21 @@ def cheapest(rows):
         for what, chosen in (
             ("fastest ratio", max(group, key=lambda row: row["speedup"])),
             (f"cheapest with {TARGET} over its own W8A8", min(reach, key=lambda row: row["area_mm2"], default=None)),
-            (f"cheapest with {TARGET} over ascend_950pr's too", min(also, key=lambda row: row["area_mm2"], default=None)),
+            (
+                f"cheapest with {TARGET} over ascend_950pr's too",
+                min(also, key=lambda row: row["area_mm2"], default=None),
+            ),
         ):
-            cells = ["none"] * (3 + len(varied)) if chosen is None else [
-                f"{chosen['speedup']:.3f}", f"{chosen['scheme_time_us']:.1f}", f"{chosen['area_mm2']:.1f}",
-                *(chosen[f"{path}.text"] for path in varied)]
+            cells = (
+                ["none"] * (3 + len(varied))
+                if chosen is None
+                else [
+                    f"{chosen['speedup']:.3f}",
+                    f"{chosen['scheme_time_us']:.1f}",
+                    f"{chosen['area_mm2']:.1f}",
+                    *(chosen[f"{path}.text"] for path in varied),
+                ]
+            )
             table.append([positions, what, *cells])
     names = [path.removeprefix(machine).removeprefix("buffers.") for path in varied]
     print_table(["fallback", "machine", "speed-up", "us", "mm2", *names], table)

@@ -36,7 +36,12 @@ class NotebookTest(ProgramTest):
         self.assertEqual(result.rows.attrs["provenance"], expected["provenance"])
 
     def test_options_are_those_of_the_command_line(self):
-        options = {"gemm": ["1,2,3", "4,5,6"], "timing_only": True, "verify": False, "set": {"a.b": [1, "x"], "c": True}}
+        options = {
+            "gemm": ["1,2,3", "4,5,6"],
+            "timing_only": True,
+            "verify": False,
+            "set": {"a.b": [1, "x"], "c": True},
+        }
         self.assertEqual(
             list(oscsim.options_of(options)),
             ["--gemm", "1,2,3", "--gemm", "4,5,6", "--timing-only", "--set", "a.b=[1, x]", "--set", "c=true"],
@@ -60,8 +65,9 @@ class NotebookTest(ProgramTest):
         done = self.run_program(["run", "--machine", "edge_npuu"])
         self.check_error(done.stderr.removeprefix("oscsim: ").strip(), oscsim.run, machine="edge_npuu")
         self.check_error(
-            f"{self.path('out')}.json:8:2: unknown key 'axis' at the top level\n  allowed: schema, description, base, axes, linked, where, random, "
-            "points; did you mean 'axes'?",
+            f"{self.path('out')}.json:8:2: unknown key 'axis' at the top level\n"
+            "  allowed: schema, description, base, axes, linked, "
+            "where, random, points; did you mean 'axes'?",
             oscsim.sweep,
             {"schema": 1, "base": {"gemms": ["8,8,8"]}, "axis": {}},
             self.path("out"),
@@ -73,9 +79,12 @@ class NotebookTest(ProgramTest):
             file.write('{"gemms": 3}\n')
         os.mkdir(self.path("empty"))
         self.check_error(f"{nothing}: No such file or directory", oscsim.load, nothing)
-        self.check_error(f"{other}: neither a result of oscsim run --json nor a folder of oscsim sweep", oscsim.load, other)
         self.check_error(
-            f"{self.path('empty')}/results.jsonl: No such file or directory; oscsim sweep merge {self.path('empty')} writes it",
+            f"{other}: neither a result of oscsim run --json nor a folder of oscsim sweep", oscsim.load, other
+        )
+        self.check_error(
+            f"{self.path('empty')}/results.jsonl: No such file or directory; "
+            f"oscsim sweep merge {self.path('empty')} writes it",
             oscsim.load,
             self.path("empty"),
         )

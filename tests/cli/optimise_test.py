@@ -139,7 +139,9 @@ class OptimiseTest(ProgramTest):
                 continue
             stopped += 1
             if number != signal.SIGKILL:
-                self.assertEqual((process.returncode, error), (130, "optimise: interrupted; the same command goes on\n"))
+                self.assertEqual(
+                    (process.returncode, error), (130, "optimise: interrupted; the same command goes on\n")
+                )
         self.assertGreater(stopped, 0)
         self.check_done("out")
         self.assertEqual(self.results("out"), self.results("whole"))
@@ -182,7 +184,8 @@ class OptimiseTest(ProgramTest):
     def test_errors_of_the_sweep_part_name_the_user_s_lines(self):
         self.write(SECTION + SPACE.replace("gather.lanes: [2", "gather.lnaes: [2"))
         status, _, error = self.optimise()
-        self.assertEqual((status, error.splitlines()[0]), (2, "optimise: space.yaml:11:3: unknown key 'lnaes' in core.gather"))
+        first = "optimise: space.yaml:11:3: unknown key 'lnaes' in core.gather"
+        self.assertEqual((status, error.splitlines()[0]), (2, first))
         self.write(SPACE)
         self.check_refused("space.yaml: has no section optimise; scripts/README.md describes it")
         self.write(SPACE + SECTION + "random: {count: 3}\n")
@@ -192,7 +195,8 @@ class OptimiseTest(ProgramTest):
         self.write(SPACE + SECTION.replace("area_mm2", "scheme_sqnr_db"))
         status, _, error = self.optimise()
         self.assertEqual(
-            (status, error), (2, "optimise: space.yaml: 'scheme_sqnr_db' has no value in these runs; is the base timing_only?\n")
+            (status, error),
+            (2, "optimise: space.yaml: 'scheme_sqnr_db' has no value in these runs; is the base timing_only?\n"),
         )
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/reproduce/all.sh: the paper's table agrees; deviations beyond the tolerance and scripts that fail do not pass.
+"""scripts/reproduce/all.sh: the paper's table agrees; deviations and scripts that fail do not pass.
 
 usage: reproduce_test.py OSCSIM SOURCE_ROOT
 """
@@ -43,7 +43,9 @@ class ReproduceTest(ProgramTest):
     def test_the_paper_s_table_and_a_sweep_agree(self):
         status, lines, error = self.reproduce("--quick", "osc_table2", "sweep_branch_hidden")
         self.assertEqual((status, error), (0, ""), lines)
-        self.assertEqual([line.split() for line in lines], [["osc_table2", "agrees"], ["sweep_branch_hidden", "agrees"]])
+        self.assertEqual(
+            [line.split() for line in lines], [["osc_table2", "agrees"], ["sweep_branch_hidden", "agrees"]]
+        )
 
     def test_numbers_agree_within_the_tolerance_and_text_exactly(self):
         for expected in ("speed-up 1.503 of 2\n", "speed-up   1.505 of 2\n", "speed-up 1.501 of 2\n"):
