@@ -137,6 +137,15 @@ class Dimension:
     values: list
     ticks: list = None  # (position, text)
 
+    def scaled(self):
+        """Values between 0 and 1, with the place and text of each tick."""
+        places = self.values + [place for place, _ in self.ticks or []]
+        least, greatest = min(places), max(places)
+        size = (greatest - least) or 1
+        ticks = self.ticks or [(at, f"{at:,.0f}" if at >= 1e4 else f"{at:.4g}") for at in (least, greatest)]
+        shown = [((place - least) / size, text) for place, text in ticks]
+        return [(value - least) / size for value in self.values], shown
+
 
 @dataclasses.dataclass
 class Parallel:
@@ -145,6 +154,7 @@ class Parallel:
     dimensions: list
     colours: list
     colour_label: str
+    names: list  # of the points
 
 
 @dataclasses.dataclass

@@ -158,20 +158,9 @@ def panels(content, width):
     return figure
 
 
-def scaled(dimension):
-    """Values between 0 and 1, with the place and text of each tick."""
-    values = dimension.values + [place for place, _ in dimension.ticks or []]
-    least, greatest = min(values), max(values)
-    size = (greatest - least) or 1
-    ticks = dimension.ticks or [(least, f"{least:.4g}"), (greatest, f"{greatest:.4g}")]
-    return [(value - least) / size for value in dimension.values], [
-        ((place - least) / size, text) for place, text in ticks
-    ]
-
-
 def parallel(content, width):
     figure, plot = pyplot.subplots(figsize=(width, 2.6), layout="constrained")
-    columns = [scaled(dimension) for dimension in content.dimensions]
+    columns = [dimension.scaled() for dimension in content.dimensions]
     order = sorted(range(len(content.colours)), key=lambda at: content.colours[at])  # the highest on top
     lines = [[(place, values[at]) for place, (values, _) in enumerate(columns)] for at in order]
     drawn = LineCollection(

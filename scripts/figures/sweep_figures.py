@@ -199,11 +199,19 @@ def parallel(sweep):
         values = [row[column] for row in rows]
         if None not in values and len(set(values)) > 1:
             dimensions.append(Dimension(label, values))
-    caption = "Each line is a point; its colour is its speed-up. On the page, dragging along an axis picks lines."
+    caption = "Each line is a point; its colour is its speed-up. On the page, a click on a range hides its lines."
     if len(rows) < len(sweep.done):
         caption += f" {len(rows)} of {len(sweep.done)} points are drawn, chosen by a fixed seed."
     return Figure(
-        "parallel", "Parallel coordinates", caption, Parallel(dimensions, [row["speedup"] for row in rows], "speed-up")
+        "parallel",
+        "Parallel coordinates",
+        caption,
+        Parallel(
+            dimensions,
+            [row["speedup"] for row in rows],
+            "speed-up",
+            [f"point {row['index']}, speed-up {row['speedup']:.4f}" for row in rows],
+        ),
     )
 
 

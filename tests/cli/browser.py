@@ -30,7 +30,6 @@ class Browser:
             + [
                 "--window-size=1366,768",
                 "--disable-dev-shm-usage",
-                "--enable-unsafe-swiftshader",
                 "--no-first-run",
                 "about:blank",
             ],
