@@ -298,6 +298,11 @@ class BrowserTest(FiguresTest):
                     window.open(self.path(name))
                     milliseconds = self.check_shown_in(window, name)
                     self.assertTrue(window.value("typeof hit == 'undefined'"))
+                    if name == "hostile.html":
+                        ticks = window.value(
+                            "[...document.querySelectorAll('.ytick')].map(tick => tick.textContent.trim())"
+                        )
+                        self.assertIn(HOSTILE, ticks)
                     print(f"{name}: figures shown after {milliseconds / 1000:.2f} s", file=sys.stderr)
                     # 3 s on a machine that does nothing else; tests share it.
                     self.assertLess(milliseconds, 20e3)
