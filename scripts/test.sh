@@ -28,7 +28,7 @@ check() {
 run_ctest() {
   local folder=$1
   local log=$folder/ctest.log
-  ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" >"$log" 2>&1
+  ctest --test-dir "$folder" --output-on-failure -j "$(($(nproc) + 1))" >"$log" 2>&1
   local summary
   summary=$(grep -E '[0-9]+ tests? failed out of [0-9]+' "$log")
   if [[ -z "$summary" ]]; then

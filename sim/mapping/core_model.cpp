@@ -376,9 +376,11 @@ double CoreModel::run(double limit) {
     if (drain_free_ > limit) return std::numeric_limits<double>::infinity();
     if (index + 1 == walked / 2) half = drain_free_;
   }
-  if (walked < tiles)
+  if (walked < tiles) {
+    const auto measured = walked - walked / 2;  // the later half
     return drain_free_ + lag_ +
-           (drain_free_ - half) * static_cast<double>(tiles - walked) / static_cast<double>(walked - walked / 2);
+           (drain_free_ - half) * static_cast<double>(tiles - walked) / static_cast<double>(measured);
+  }
   return std::max(drain_free_ + lag_, memory_.finish());
 }
 
