@@ -28,8 +28,7 @@ double uj(double count, double pj) {
   return count * pj * 1e-6;
 }
 
-class TinyGemm : public testing::Test {
- protected:
+struct TinyGemm : testing::Test {
   // One cube tile, m = n = 16, on one core of edge_npu: a cube is 16 x 16 x 16 in 4 bit.
   TinyGemm() : result(run(options())) {}
   static RunOptions options() {
@@ -41,13 +40,13 @@ class TinyGemm : public testing::Test {
 
   const cost::CostTable table = config::read_file_as<cost::CostTable>(config::locate("configs/costs", "7nm"));
   const RunResult result;
-  const double codes = 16 * 64 / 2, scales = 16 * 64 / 32;  // bytes of one MXFP4 operand
-  const double output = 16 * 16 * 2;                        // 16 bit in memory
+  const double codes = 16 * 64 / 2.0, scales = 16 * 64 / 32.0;  // bytes of one MXFP4 operand
+  const double output = 16 * 16 * 2;                            // 16 bit in memory
 };
 
 TEST_F(TinyGemm, EnergyIsTheSumOfItsTerms) {
   const SideResult& side = result.gemms.at(0).scheme;
-  const double cubes = 64 / 16, operands = 2 * (codes + scales);
+  const double cubes = 64 / 16.0, operands = 2 * (codes + scales);
   const cost::EnergyCosts& prices = table.energy;
   const auto part = [&side](EnergyPart which) { return side.energy[which].value; };
   EXPECT_DOUBLE_EQ(part(EnergyPart::tensor), uj(cubes * 16 * 16 * 16, prices.mac[MacKind::mxfp4].value.count()));
