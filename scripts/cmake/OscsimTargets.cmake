@@ -49,6 +49,9 @@ function(oscsim_library name)
   add_library(oscsim_${name} STATIC ${ARG_SOURCES})
   add_library(oscsim::${name} ALIAS oscsim_${name})
   target_link_libraries(oscsim_${name} PUBLIC oscsim_flags ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  if(OSCSIM_SANITIZE AND name MATCHES "^(numerics|units|mapping|workload)$") # where its tests spend their time
+    target_compile_options(oscsim_${name} PRIVATE -O1)
+  endif()
 endfunction()
 
 # oscsim_test(<name> SOURCES ... LINK ...): one GoogleTest executable, each of its tests a ctest of its own. LABEL is the folder of tests/ it
