@@ -18,6 +18,7 @@ class Quantity {
   constexpr Quantity() = default;
   constexpr explicit Quantity(Rep count) : count_(count) {}
   constexpr Rep count() const { return count_; }
+  constexpr double real() const { return static_cast<double>(count_); }
 
   friend constexpr Quantity operator+(Quantity a, Quantity b) { return Quantity(a.count_ + b.count_); }
   friend constexpr Quantity operator-(Quantity a, Quantity b) {

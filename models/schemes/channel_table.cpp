@@ -19,8 +19,8 @@ namespace {
 using numerics::Dtype;
 using numerics::MatrixView;
 
-constexpr std::int64_t kLargestGroup = std::numeric_limits<std::int16_t>::max();  // channels are int16
-constexpr std::int64_t kMostChannels = std::int64_t{1} << 32;                     // counters of 8 bytes
+constexpr std::int64_t kLargestTableGroup = std::numeric_limits<std::int16_t>::max();  // channels are int16
+constexpr std::int64_t kMostChannels = std::int64_t{1} << 32;                          // counters of 8 bytes
 constexpr std::int64_t kLanes = 8;     // partial sums of one row: part of the definition of the mean
 constexpr std::int64_t kStripe = 512;  // channels that one task counts
 
@@ -113,7 +113,8 @@ double MeanMagnitude::value() const {
 
 OutlierCounts::OutlierCounts(std::int64_t k, std::int64_t group, double threshold)
     : group_(group), threshold_(threshold) {
-  if (group < 1 || group > kLargestGroup) input_error("group of {} channels; allowed: 1 to {}", group, kLargestGroup);
+  if (group < 1 || group > kLargestTableGroup)
+    input_error("group of {} channels; allowed: 1 to {}", group, kLargestTableGroup);
   if (k < 0 || k > kMostChannels) input_error("{} channels; allowed: at most {}", k, kMostChannels);
   hits_.resize(static_cast<std::size_t>(k));
 }

@@ -19,6 +19,9 @@ enum class JoinPlace : std::uint8_t {
   epilogue,  // on the way out: the drain reads both accumulators
 };
 
+inline constexpr std::int64_t kSmallestGroup = 2, kLargestGroup = 4096;  // channels that share one outlier channel
+inline constexpr double kLargestAlpha = 1e6;
+
 // The 16-bit branch of OSC (arXiv 2604.12782): one outlier channel for each group of channels.
 struct OutlierParams {
   std::int64_t group = 32;
@@ -31,13 +34,13 @@ struct OutlierParams {
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
     visit("group", self.group,
-          {.min = 2,
-           .max = 4096,
+          {.min = kSmallestGroup,
+           .max = kLargestGroup,
            .meaning = "channels per group; one outlier channel is gathered from each",
            .source = "arXiv 2604.12782: 16 (NVFP4), 32 (MXFP4), 64 (HiF4)"});
     visit("alpha", self.alpha,
           {.min = 0,
-           .max = 1e6,
+           .max = kLargestAlpha,
            .meaning = "threshold of calibration: alpha * mean(abs(X))",
            .source = "arXiv 2604.12782"});
     visit("branch", self.branch, {.meaning = "16-bit type of the branch: bf16 or fp16", .source = "assumed"});

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void require_writable(const fs::path& path) {
+void require_writable_path(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (fs::is_directory(status)) input_error("{}: is a directory, expected a file to write", path.string());
@@ -52,7 +52,7 @@ void require_writable(const std::vector<std::pair<std::string, std::string>>& ou
   for (const auto& [option, name] : outputs) {
     if (name.empty()) continue;
     const fs::path path(name);
-    require_writable(path);
+    require_writable_path(path);
     std::error_code error;
     const fs::path place = fs::weakly_canonical(fs::absolute(path), error);
     if (fs::exists(place) && !fs::is_regular_file(place)) continue;

@@ -4,6 +4,7 @@
 #include <set>
 #include <span>
 
+#include "models/schemes/scheme.h"
 #include "sim/cli/arguments.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/progress.h"
@@ -15,9 +16,7 @@
 namespace oscsim {
 namespace {
 
-constexpr double kLargestAlpha = 1e6;                             // of a scheme too
-constexpr std::int64_t kSmallestGroup = 2, kLargestGroup = 4096;  // of a scheme too
-constexpr std::size_t kMostLayerRows = 12;                        // beyond, a row stands for several layers
+constexpr std::size_t kMostLayerRows = 12;  // beyond, a row stands for several layers
 
 struct CalibrateArguments {
   CalibrateOptions options;
@@ -46,7 +45,6 @@ std::string tier(const std::optional<double>& density) {
 }
 
 std::string positions_text(const CalibrationResult& result, bool has_held_out) {
-  using Align = TextTable::Align;
   std::vector<TextTable::Column> columns{{"position"},
                                          {"tensors", "", Align::right},
                                          {"groups", "", Align::right},

@@ -16,7 +16,6 @@ namespace oscsim {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Align = TextTable::Align;
 using numerics::BlockScale;
 using numerics::FormatInfo;
 using numerics::QuantisedMatrix;

@@ -75,7 +75,6 @@ std::string sqnr_text(double sqnr_db) {
 
 std::string report(const std::vector<Quantised>& results, const QuantizeArguments& arguments,
                    const QuantisedOrigin& origin) {
-  using Align = TextTable::Align;
   TextTable table({{"matrix"},
                    {"rows", "", Align::right},
                    {"k", "", Align::right},
@@ -98,11 +97,6 @@ std::string report(const std::vector<Quantised>& results, const QuantizeArgument
                      table.text(), plain_ascii(arguments.output));
 }
 
-// JSON has no NaN and no infinities.
-Json finite(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
-
 std::string report_json(const std::vector<Quantised>& results, const QuantizeArguments& arguments,
                         const QuantisedOrigin& origin) {
   const numerics::FormatInfo& info = numerics::format(origin.format);
@@ -123,9 +117,9 @@ std::string report_json(const std::vector<Quantised>& results, const QuantizeArg
                                {"bytes_before", result.before.count()},
                                {"bytes_after", result.after.count()},
                                {"bits_per_element", result.bits_per_element()},
-                               {"sqnr_db", finite(result.error.sqnr_db)},
-                               {"max_abs_error", finite(result.error.max_abs_error)},
-                               {"mean_abs_error", finite(result.error.mean_abs_error)},
+                               {"sqnr_db", result.error.sqnr_db},
+                               {"max_abs_error", result.error.max_abs_error},
+                               {"mean_abs_error", result.error.mean_abs_error},
                                {"clipped", result.error.clipped},
                                {"zeroed", result.error.zeroed}});
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

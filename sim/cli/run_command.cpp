@@ -16,8 +16,6 @@
 namespace oscsim {
 namespace {
 
-constexpr std::int64_t kMostThreads = 1024;
-
 struct RunArguments {
   RunOptions options;
   std::string seed = "1", threads = "0", kernel = "auto";

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "models/schemes/scheme.h"
 #include "sim/cli/arguments.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/progress.h"
@@ -13,9 +14,6 @@
 
 namespace oscsim {
 namespace {
-
-constexpr double kLargestAlpha = 1e6;                             // of a scheme too
-constexpr std::int64_t kSmallestGroup = 2, kLargestGroup = 4096;  // of a scheme too
 
 struct TraceArguments {
   std::string model, from_csv, output;

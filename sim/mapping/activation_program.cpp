@@ -58,10 +58,6 @@ void add_chunks(Geometry& g, std::vector<Chunk>& chunks, std::int64_t depth, Cas
   for (std::int64_t at = 0; at < g.k; at += depth) chunks.push_back(g.path.chunk(at, std::min(depth, g.k - at), part));
 }
 
-double count(Cycles cycles) {
-  return static_cast<double>(cycles.count());
-}
-
 // Cycles of the busiest core when tiles have so many rows: the first tile passes all pipes, the others follow at the
 // pace of the slowest of them or of a tile's way through its two slots; or the shared memory takes longer.
 double pipelined_cycles(const Geometry& g, const MachineParams& machine, std::int64_t tile_rows) {
@@ -73,14 +69,14 @@ double pipelined_cycles(const Geometry& g, const MachineParams& machine, std::in
   const auto cores = static_cast<double>(std::min(tiles, machine.cores));
 
   const units::LoadWork x = path.load({TensorId::x, 0, rows, chunk.k, chunk.depth}, 0, chunk, g.k);
-  double load = count(units::load_time(core.load, x.bytes, rows));
-  if (path.strided()) load += count(units::strided_time(core.gather, core.load, rows * chunk.outliers));
-  const double gather = path.gathers() ? count(units::gather_time(core.gather, chunk.row_time, rows, chunk.groups)) : 0;
+  double load = units::load_time(core.load, x.bytes, rows).real();
+  if (path.strided()) load += units::strided_time(core.gather, core.load, rows * chunk.outliers).real();
+  const double gather = path.gathers() ? units::gather_time(core.gather, chunk.row_time, rows, chunk.groups).real() : 0;
   if (x.gather) load = std::max(load, gather);
   const units::VectorWork work = path.vector(rows, chunk);
-  const double vector = count(units::vector_time(core.vector, work.input, work.passes)) + (work.gather ? gather : 0);
+  const double vector = units::vector_time(core.vector, work.input, work.passes).real() + (work.gather ? gather : 0);
   const Bytes out = g.out_row(chunk) * rows;
-  const double drain = count(units::drain_time(core.drain, out, 1));
+  const double drain = units::drain_time(core.drain, out, 1).real();
 
   const auto shared = [&](Bytes bytes, std::int64_t row) {
     const units::Access access{0, bytes, units::rows_in(bytes, rows, Bytes(row))};
@@ -96,8 +92,7 @@ double pipelined_cycles(const Geometry& g, const MachineParams& machine, std::in
 
   // Cores drift apart: with more than one tile, the memory turns for each write and back.
   const double batch = static_cast<double>(machine.hbm.write_queue.count() * machine.hbm.channels);
-  const double turning = 2 * cores * machine.hbm.turnaround.count() * cycles_per_ns *
-                         std::min(1.0, static_cast<double>(out.count()) / batch);
+  const double turning = 2 * cores * machine.hbm.turnaround.count() * cycles_per_ns * std::min(1.0, out.real() / batch);
   const double memory = own * (read + written + (own > 1 ? turning : 0)) + latency;
   const double pass = vector + (path.engine() ? gather : 0);
   const double pace = std::max({load, vector, drain, path.engine() ? gather : 0,

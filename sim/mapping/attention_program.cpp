@@ -22,7 +22,7 @@ using units::RingId;
 using units::TensorId;
 using units::Write;
 
-constexpr std::int64_t kSlots = 2;  // of queries, scores, probabilities and operand pairs
+constexpr std::int64_t kAttentionSlots = 2;  // of queries, scores, probabilities and operand pairs
 
 // What all streams of a core share; immutable.
 struct CoreWork {
@@ -90,9 +90,9 @@ class TileCursor {
 
 // The steps of the matrix unit in program order: scores of the first tile; then in turn scores of the next tile and
 // values of the one before.
-class StepWalk {
+class AttentionSteps {
  public:
-  explicit StepWalk(const CoreWork& work) : work_(&work), scores_(work), values_(work) {}
+  explicit AttentionSteps(const CoreWork& work) : work_(&work), scores_(work), values_(work) {}
 
   bool at_end() const { return values_.at_end(); }
   bool is_scores() const { return on_scores_; }
@@ -101,7 +101,7 @@ class StepWalk {
   std::int64_t depth() const { return std::min(step(), extent() - k_); }
   bool first() const { return k_ == 0; }
   bool last() const { return k_ + step() >= extent(); }
-  std::int64_t operand_slot() const { return steps_ % kSlots; }
+  std::int64_t operand_slot() const { return steps_ % kAttentionSlots; }
 
   void advance() {
     ++steps_;
@@ -148,9 +148,9 @@ Place place_of(const AttentionSizes& sizes, const HeadRows& in, const AttentionJ
 }
 
 // Queries of a job, then keys and values stage by stage.
-class LoadStream : public CommandStream {
+class AttentionLoad : public CommandStream {
  public:
-  explicit LoadStream(std::shared_ptr<const CoreWork> work) : work_(std::move(work)), at_(*work_) {}
+  explicit AttentionLoad(std::shared_ptr<const CoreWork> work) : work_(std::move(work)), at_(*work_) {}
 
   bool next(Command& command) override {
     if (at_.at_end()) return false;
@@ -159,7 +159,7 @@ class LoadStream : public CommandStream {
     switch (std::exchange(operand_, operand_ + 1)) {
       case 0:
         if (at_.first_of_job()) {
-          emit(command, at_.queries(0, head_dim), RingId::l1_a, at_.job_index() % kSlots);
+          emit(command, at_.queries(0, head_dim), RingId::l1_a, at_.job_index() % kAttentionSlots);
           return true;
         }
         operand_ = 2;
@@ -199,9 +199,9 @@ class LoadStream : public CommandStream {
   int operand_ = 0;  // queries, keys, values
 };
 
-class FeedStream : public CommandStream {
+class AttentionFeed : public CommandStream {
  public:
-  explicit FeedStream(std::shared_ptr<const CoreWork> work) : work_(std::move(work)), at_(*work_) {}
+  explicit AttentionFeed(std::shared_ptr<const CoreWork> work) : work_(std::move(work)), at_(*work_) {}
 
   bool next(Command& command) override {
     if (at_.at_end()) return false;
@@ -213,13 +213,13 @@ class FeedStream : public CommandStream {
     if (at_.is_scores()) {
       a = tile.queries(at_.k(), at_.depth());
       b = tile.keys_or_values(TensorId::b, 0, tile.keys(), at_.k(), at_.depth());
-      read(command, RingId::l1_a, tile.job_index() % kSlots, a, tile.first_of_job() && at_.first(),
+      read(command, RingId::l1_a, tile.job_index() % kAttentionSlots, a, tile.first_of_job() && at_.first(),
            tile.last_of_job() && at_.last());
       read(command, RingId::l1_b, stage_slot, b, takes_stage, gives_stage);
     } else {
       a = tile.scores(at_.k(), at_.depth());
       b = tile.keys_or_values(TensorId::values, at_.k(), at_.depth(), 0, work_->sizes().head_dim);
-      read(command, RingId::probs, tile.index() % kSlots, a, at_.first(), at_.last());
+      read(command, RingId::probs, tile.index() % kAttentionSlots, a, at_.first(), at_.last());
       read(command, RingId::l1_v, stage_slot, b, takes_stage, gives_stage);
     }
     command.work = units::FeedWork{work_->bytes(a.rows, a.depth),
@@ -236,12 +236,12 @@ class FeedStream : public CommandStream {
   }
 
   std::shared_ptr<const CoreWork> work_;
-  StepWalk at_;
+  AttentionSteps at_;
 };
 
-class MatrixStream : public CommandStream {
+class AttentionMatrix : public CommandStream {
  public:
-  explicit MatrixStream(std::shared_ptr<const CoreWork> work) : work_(std::move(work)), at_(*work_) {}
+  explicit AttentionMatrix(std::shared_ptr<const CoreWork> work) : work_(std::move(work)), at_(*work_) {}
 
   bool next(Command& command) override {
     if (at_.at_end()) return false;
@@ -253,8 +253,8 @@ class MatrixStream : public CommandStream {
       command.work = units::MatmulWork{bits, tile.job().rows, tile.keys(), at_.depth(), false};
       operands.region = tile.queries(at_.k(), at_.depth());
       operands.second = tile.keys_or_values(TensorId::b, 0, tile.keys(), at_.k(), at_.depth());
-      command.writes.push_back({RingId::scores, tile.index() % kSlots, tile.scores(0, tile.keys()), std::nullopt,
-                                at_.first(), at_.last() ? Publish::at_end : Publish::no});
+      command.writes.push_back({RingId::scores, tile.index() % kAttentionSlots, tile.scores(0, tile.keys()),
+                                std::nullopt, at_.first(), at_.last() ? Publish::at_end : Publish::no});
     } else {
       command.work = units::MatmulWork{bits, tile.job().rows, head_dim, at_.depth(), false};
       operands.region = tile.scores(at_.k(), at_.depth());
@@ -270,7 +270,7 @@ class MatrixStream : public CommandStream {
 
  private:
   std::shared_ptr<const CoreWork> work_;
-  StepWalk at_;
+  AttentionSteps at_;
 };
 
 class SoftmaxStream : public CommandStream {
@@ -282,8 +282,8 @@ class SoftmaxStream : public CommandStream {
     const Region tile = at_.scores(0, at_.keys());
     command.work =
         units::PassesWork{softmax_bytes(at_.job().rows, at_.keys(), work_->sizes().head_dim, at_.last_of_job())};
-    command.reads.push_back({RingId::scores, at_.index() % kSlots, tile, std::nullopt, true, true});
-    command.writes.push_back({RingId::probs, at_.index() % kSlots, tile, std::nullopt, true, Publish::at_end});
+    command.reads.push_back({RingId::scores, at_.index() % kAttentionSlots, tile, std::nullopt, true, true});
+    command.writes.push_back({RingId::probs, at_.index() % kAttentionSlots, tile, std::nullopt, true, Publish::at_end});
     at_.advance();
     return true;
   }
@@ -293,9 +293,9 @@ class SoftmaxStream : public CommandStream {
   TileCursor at_;
 };
 
-class DrainStream : public CommandStream {
+class AttentionDrain : public CommandStream {
  public:
-  explicit DrainStream(std::shared_ptr<const CoreWork> work) : work_(std::move(work)), at_(*work_) {}
+  explicit AttentionDrain(std::shared_ptr<const CoreWork> work) : work_(std::move(work)), at_(*work_) {}
 
   bool next(Command& command) override {
     if (at_.at_end()) return false;
@@ -355,13 +355,14 @@ units::Program attention_program(const AttentionPlan& plan, const MachineParams&
     const auto stream = [&](PipeId pipe) -> auto& {
       return part.streams[static_cast<std::size_t>(pipe)];
     };
-    stream(PipeId::load) = std::make_unique<LoadStream>(work);
-    stream(PipeId::feed) = std::make_unique<FeedStream>(work);
-    stream(unit.pipe) = std::make_unique<MatrixStream>(work);
+    stream(PipeId::load) = std::make_unique<AttentionLoad>(work);
+    stream(PipeId::feed) = std::make_unique<AttentionFeed>(work);
+    stream(unit.pipe) = std::make_unique<AttentionMatrix>(work);
     stream(PipeId::vector) = std::make_unique<SoftmaxStream>(work);
-    stream(PipeId::drain) = std::make_unique<DrainStream>(work);
+    stream(PipeId::drain) = std::make_unique<AttentionDrain>(work);
     const auto slots = [&](RingId ring) -> std::int64_t& { return part.slots[static_cast<std::size_t>(ring)]; };
-    for (const RingId ring : {RingId::l1_a, RingId::scores, RingId::probs, unit.operands}) slots(ring) = kSlots;
+    for (const RingId ring : {RingId::l1_a, RingId::scores, RingId::probs, unit.operands})
+      slots(ring) = kAttentionSlots;
     slots(RingId::l1_b) = slots(RingId::l1_v) = tiling.stage_slots;
     slots(unit.accumulators) = tiling.output_slots;
   }

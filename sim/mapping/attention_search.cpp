@@ -16,10 +16,6 @@ using units::PipeId;
 constexpr std::int64_t kMostStageSlots = 8;
 constexpr std::int64_t kMostTile = 1024;  // rows of queries, keys of a tile of scores
 
-double count(Cycles cycles) {
-  return static_cast<double>(cycles.count());
-}
-
 // Powers of two times `granule`, and `whole`; largest first: among equals the larger tile, with fewer commands, wins.
 std::vector<std::int64_t> sizes_up_to(std::int64_t whole, std::int64_t granule) {
   std::vector<std::int64_t> sizes;
@@ -116,14 +112,14 @@ class AttentionSearch {
     const auto steps_keys = static_cast<double>(tiles_of(tiling.keys, tiling.step_keys));
     const std::int64_t keys = std::min(tiling.keys, job.keys);
     const auto matrix = [&](std::int64_t n, std::int64_t k, double steps) {
-      return steps * count(units::matrix_time(unit_, pass_.bits(), job.rows, n, k).occupancy);
+      return steps * units::matrix_time(unit_, pass_.bits(), job.rows, n, k).occupancy.real();
     };
     const auto feed = [&](std::int64_t n, std::int64_t k, double steps) {
       const Cycles time = units::feed_time(machine_.core.feed, bytes(job.rows, k), bytes(n, k));
-      return steps * count(std::max(time, machine_.core.issue.per_step(true)));
+      return steps * std::max(time, machine_.core.issue.per_step(true)).real();
     };
     const auto load = [&](std::int64_t rows) {
-      return count(units::load_time(machine_.core.load, bytes(rows, head_dim), rows));
+      return units::load_time(machine_.core.load, bytes(rows, head_dim), rows).real();
     };
     const std::int64_t stage = std::min(tiling.stage, sizes().keys);
     Cost cost;
@@ -131,10 +127,10 @@ class AttentionSearch {
     cost.matrix = tiles * (matrix(keys, depth_d, steps_d) + matrix(head_dim, depth_keys, steps_keys));
     cost.feed = tiles * (feed(keys, depth_d, steps_d) + feed(head_dim, depth_keys, steps_keys));
     cost.vector =
-        tiles * count(units::passes_time(machine_.core.vector, softmax_bytes(job.rows, keys, head_dim, false)));
-    cost.load = count(machine_.core.issue.per_tile(true)) + load(job.rows) + 2 * stages * load(stage);
+        tiles * units::passes_time(machine_.core.vector, softmax_bytes(job.rows, keys, head_dim, false)).real();
+    cost.load = machine_.core.issue.per_tile(true).real() + load(job.rows) + 2 * stages * load(stage);
     cost.drain =
-        count(units::drain_time(machine_.core.drain, machine_.core.drain.output_element * (job.rows * head_dim), 1));
+        units::drain_time(machine_.core.drain, machine_.core.drain.output_element * (job.rows * head_dim), 1).real();
     // A slot is loaded, awaited and used up before it takes another stage.
     const double latency = (machine_.l2.latency.count() + machine_.hbm.latency.count()) * 1e-9 * machine_.clock.count();
     const double used = (cost.matrix + 2 * stages * load(stage)) / stages;

@@ -18,10 +18,6 @@ using units::PipeId;
 // After so many steps the rest is taken to go on at the pace of the second half.
 constexpr std::int64_t kStepsWalked = 1 << 14;
 
-double count(Cycles cycles) {
-  return static_cast<double>(cycles.count());
-}
-
 struct LoadCost {
   bool there = false;  // the stage has such a load
   double port = 0, bytes = 0;
@@ -133,22 +129,22 @@ std::int64_t CoreModel::busiest_core() const {
 void CoreModel::set_reuse() {
   double a = 0, b = 0;  // of one row, of one column
   for (const MatmulPass& pass : g_.plan.passes) {
-    a += static_cast<double>(operand_bytes(g_.machine, pass, 1, pass.k).count());
-    b += static_cast<double>(operand_bytes(g_.machine, pass, 1, pass.k).count());
+    a += operand_bytes(g_.machine, pass, 1, pass.k).real();
+    b += operand_bytes(g_.machine, pass, 1, pass.k).real();
   }
   if (fuses(g_.tiling)) a = static_cast<double>(g_.plan.passes.front().k) * kInputBytes;
-  const auto out = static_cast<double>(g_.machine.core.drain.output_element.count());
+  const auto out = g_.machine.core.drain.output_element.real();
   const auto m = static_cast<double>(g_.plan.m), n = static_cast<double>(g_.plan.n);
   const double strip_m = std::min(m, static_cast<double>(g_.tiling.m * g_.tiling.cores_m));
   const double strip_n = std::min(n, static_cast<double>(g_.tiling.n * g_.tiling.cores_n));
-  const auto capacity = static_cast<double>(g_.machine.l2.capacity.count());
+  const auto capacity = g_.machine.l2.capacity.real();
   b_stays_in_l2_ = b * n + a * strip_m + out * strip_m * n <= capacity;
   a_stays_in_l2_ = a * m + b * strip_n + out * m * strip_n <= capacity;
 }
 
 Request CoreModel::request_of(Bytes bytes, units::Layout layout, double cores, double distinct) const {
   const units::HbmShare share = units::hbm_share(g_.machine.hbm, {0, bytes, layout});
-  const auto size = static_cast<double>(bytes.count());
+  const auto size = bytes.real();
   Request request;
   request.l2 = size / per_cycle(g_.machine.l2.bandwidth, g_.machine.clock).count();
   request.l2_all = request.l2 * cores;
@@ -185,8 +181,8 @@ LoadCost CoreModel::load_cost(Operand operand, const Stage& stage, const Tile& t
   if (of_b && pass.branch && !g_.machine.count_branch_weights) return cost;
   const std::int64_t rows = of_b ? tile.cols : tile.rows;
   const Bytes bytes = g_.bytes(operand, stage.pass, rows, scales ? stage.group_depth : stage.depth);
-  cost.bytes = static_cast<double>(bytes.count());
-  cost.port = count(units::load_time(g_.machine.core.load, bytes, rows, of_b ? g_.tiling.cores_m : g_.tiling.cores_n));
+  cost.bytes = bytes.real();
+  cost.port = units::load_time(g_.machine.core.load, bytes, rows, of_b ? g_.tiling.cores_m : g_.tiling.cores_n).real();
   cost.request = request_of(bytes, units::rows_in(bytes, rows, g_.bytes(operand, stage.pass, 1, pass.k)),
                             groups_m_ * groups_n_, of_b ? groups_n_ : groups_m_);
   return cost;
@@ -197,17 +193,18 @@ StepCost CoreModel::step_cost(std::size_t pass_index, const Tile& tile, std::int
   const bool free = g_.free_startup(pass_index);
   const units::FeedParams& feed = g_.machine.core.feed;
   StepCost cost;
-  cost.feed = count(units::feed_time(feed, operand_bytes(g_.machine, pass, tile.rows, depth),
-                                     operand_bytes(g_.machine, pass, tile.cols, depth)));
-  cost.fed_bytes = cost.feed - count(feed.setup);
+  cost.feed = units::feed_time(feed, operand_bytes(g_.machine, pass, tile.rows, depth),
+                               operand_bytes(g_.machine, pass, tile.cols, depth))
+                  .real();
+  cost.fed_bytes = cost.feed - feed.setup.real();
   if (free) cost.feed = cost.fed_bytes;
-  cost.issue = count(g_.machine.core.issue.per_step(g_.tiling.constants_folded));
+  cost.issue = g_.machine.core.issue.per_step(g_.tiling.constants_folded).real();
   const units::MatrixTime time =
       units::matrix_time(g_.machine.matrix(pass.bits()), pass.bits(), tile.rows, tile.cols, depth);
-  cost.work = count(time.work);
-  cost.occupancy = free ? cost.work : count(time.occupancy);
-  cost.operands = free ? cost.work : count(time.operands);
-  cost.latency = free ? cost.work : count(time.latency);
+  cost.work = time.work.real();
+  cost.occupancy = free ? cost.work : time.occupancy.real();
+  cost.operands = free ? cost.work : time.operands.real();
+  cost.latency = free ? cost.work : time.latency.real();
   return cost;
 }
 
@@ -257,8 +254,9 @@ const TileCosts& CoreModel::costs_of(const Tile& tile) {
   }
   const units::DrainParams& drain = g_.machine.core.drain;
   const Bytes bytes = drain.output_element * (tile.rows * tile.cols);
-  costs.drain = count(
-      units::drain_time(drain, bytes, g_.plan.passes.size() > 1 && g_.plan.join_place == JoinPlace::epilogue ? 2 : 1));
+  costs.drain =
+      units::drain_time(drain, bytes, g_.plan.passes.size() > 1 && g_.plan.join_place == JoinPlace::epilogue ? 2 : 1)
+          .real();
   costs.first_step = g_.tiling.drain_follows ? costs.stages.front().step.work : 0;
   costs.write = request_of(bytes, units::rows_in(bytes, tile.rows, drain.output_element * g_.plan.n),
                            groups_m_ * groups_n_, groups_m_ * groups_n_);
@@ -277,7 +275,7 @@ void CoreModel::load(Operand operand, const StageCost& costs, std::size_t stage,
   const auto slot = static_cast<std::size_t>(g_.slot(operand, tile, stage));
   double& ready = ready_[index_of(operand)][slot];
   const bool first = std::exchange(issued_tile_, tile.index) != tile.index;
-  const double issue = first ? count(g_.machine.core.issue.per_tile(g_.tiling.constants_folded)) : 0;
+  const double issue = first ? g_.machine.core.issue.per_tile(g_.tiling.constants_folded).real() : 0;
   double start = std::max(load_free_, freed_[index_of(operand)][slot]);
   if (cost.sweep_load > 0 && tile.new_rows && stage == 0) {
     start += std::max(cost.sweep_load, cost.sweep_vector);
@@ -287,7 +285,7 @@ void CoreModel::load(Operand operand, const StageCost& costs, std::size_t stage,
     ready = load_done_ = std::max(load_done_, start);
     return;
   }
-  const double setup = count(g_.machine.core.load.setup);
+  const double setup = g_.machine.core.load.setup.real();
   const bool miss = misses(operand, tile);
   const double delivered = memory_.read(start + issue + setup, cost.request, miss);
   load_free_ = start + issue + cost.port;
@@ -350,7 +348,7 @@ void CoreModel::drain(const TileCosts& costs, const Tile& tile) {
       start = std::max(start, g_.tiling.drain_follows ? unit->tile_start : unit->done);
       ready = std::max(ready, unit->done);
     }
-  const double taken = memory_.write(start + count(g_.machine.core.drain.setup), costs.write);
+  const double taken = memory_.write(start + g_.machine.core.drain.setup.real(), costs.write);
   const double done = std::max({start + costs.drain, ready, taken});
   drain_free_ = done;
   const double release = done - std::min(costs.first_step, done - start);

@@ -11,10 +11,6 @@ namespace {
 using units::MachineParams;
 using units::PipeId;
 
-double count(Cycles cycles) {
-  return static_cast<double>(cycles.count());
-}
-
 // A matrix unit's time for the steps of one pass over a tile: full ones and a tail.
 struct StepTimes {
   double work = 0, occupancy = 0;
@@ -26,8 +22,8 @@ StepTimes step_times(const units::MatrixParams& unit, const MatmulPass& pass, st
   const auto add = [&](std::int64_t steps, std::int64_t depth) {
     if (steps == 0 || depth == 0) return;
     const units::MatrixTime one = units::matrix_time(unit, pass.bits(), m, n, depth);
-    times.work += count(one.work) * static_cast<double>(steps);
-    times.occupancy += count(one.occupancy) * static_cast<double>(steps);
+    times.work += one.work.real() * static_cast<double>(steps);
+    times.occupancy += one.occupancy.real() * static_cast<double>(steps);
   };
   add(pass.k / step, step);
   add(1, pass.k % step);
@@ -37,7 +33,7 @@ StepTimes step_times(const units::MatrixParams& unit, const MatmulPass& pass, st
 // Bytes at HBM's peak that take as long as `bytes` in tiles of `tile` bytes, each `rows` parts of rows `pitch` apart.
 double at_peak(const MachineParams& machine, double bytes, Bytes tile, std::int64_t rows, Bytes pitch) {
   const units::Access access{0, tile, units::rows_in(tile, rows, pitch)};
-  return bytes * (units::hbm_share(machine.hbm, access).bytes / static_cast<double>(tile.count()));
+  return bytes * (units::hbm_share(machine.hbm, access).bytes / tile.real());
 }
 
 }  // namespace
@@ -61,29 +57,30 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
     const units::MatrixParams& unit = machine.matrix(pass.bits());
     const bool free_startup = pass.branch && !machine.model_branch_startup;
     const StepTimes matrix = step_times(unit, pass, m, n, step);
-    const double feed = count(units::feed_time(machine.core.feed, operand_bytes(machine, pass, m, depth),
-                                               operand_bytes(machine, pass, n, depth))) -
-                        (free_startup ? count(machine.core.feed.setup) : 0);
+    const double feed = units::feed_time(machine.core.feed, operand_bytes(machine, pass, m, depth),
+                                         operand_bytes(machine, pass, n, depth))
+                            .real() -
+                        (free_startup ? machine.core.feed.setup.real() : 0);
     (unit_of(machine, pass).pipe == PipeId::branch ? cost.branch : cost.tensor) +=
         free_startup ? matrix.work : matrix.occupancy;
-    const double a = static_cast<double>(operand_bytes(machine, pass, m, pass.k).count());
-    const double b = static_cast<double>(operand_bytes(machine, pass, n, pass.k).count());
+    const double a = operand_bytes(machine, pass, m, pass.k).real();
+    const double b = operand_bytes(machine, pass, n, pass.k).real();
     const units::LoadParams& load = machine.core.load;
     const std::int64_t stage_depth = std::min(stage, pass.k);
     const std::int64_t scale_depth = std::min(stage * scale_stages, pass.k);
     const auto load_of = [&](std::int64_t rows, std::int64_t sharers) {
-      double cycles = stages * count(units::load_time(load, code_bytes(pass, rows, stage_depth), rows, sharers));
+      double cycles = stages * units::load_time(load, code_bytes(pass, rows, stage_depth), rows, sharers).real();
       if (has_scales(machine, pass))
         cycles += static_cast<double>(tiles_of(pass.k, scale_depth)) *
-                  count(units::load_time(load, scale_bytes(machine, pass, rows, scale_depth), rows, sharers));
+                  units::load_time(load, scale_bytes(machine, pass, rows, scale_depth), rows, sharers).real();
       return cycles;
     };
-    cost.feed += std::max(feed, count(machine.core.issue.per_step(tiling.constants_folded))) * steps;
+    cost.feed += std::max(feed, machine.core.issue.per_step(tiling.constants_folded).real()) * steps;
     const auto hbm_of = [&](std::int64_t rows) {
-      double bytes = at_peak(machine, static_cast<double>(code_bytes(pass, rows, pass.k).count()),
-                             code_bytes(pass, rows, stage_depth), rows, code_bytes(pass, 1, pass.k));
+      double bytes = at_peak(machine, code_bytes(pass, rows, pass.k).real(), code_bytes(pass, rows, stage_depth), rows,
+                             code_bytes(pass, 1, pass.k));
       if (has_scales(machine, pass))
-        bytes += at_peak(machine, static_cast<double>(scale_bytes(machine, pass, rows, pass.k).count()),
+        bytes += at_peak(machine, scale_bytes(machine, pass, rows, pass.k).real(),
                          scale_bytes(machine, pass, rows, scale_depth), rows, scale_bytes(machine, pass, 1, pass.k));
       return bytes;
     };
@@ -119,21 +116,21 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
   const bool b_stays = tiling.order == LoopOrder::b_resident;
   const double a_loads = a_stays ? core_m : tiles;
   const double b_loads = b_stays ? core_n : tiles;
-  const double issue = count(machine.core.issue.per_tile(tiling.constants_folded));
+  const double issue = machine.core.issue.per_tile(tiling.constants_folded).real();
   const FusedCost& fused = cost.fused;
   const double load = a_loads * cost.load_a + b_loads * cost.load_b + tiles * issue + core_m * fused.sweep_load;
   const double vector = std::max(a_loads * fused.vector + core_m * fused.sweep_vector, a_loads * fused.gather);
   const Bytes out_tile = machine.core.drain.output_element * (m * n);
-  const double drain = count(units::drain_time(machine.core.drain, out_tile, 1));
+  const double drain = units::drain_time(machine.core.drain, out_tile, 1).real();
 
   // Shared memory: everything passes L2 once for each load; HBM once while it stays in L2.
   const double a_total = cost.bytes_a * static_cast<double>(plan.m) / static_cast<double>(m);
   const double b_total = cost.bytes_b * static_cast<double>(plan.n) / static_cast<double>(n);
-  const double out_total = static_cast<double>(machine.core.drain.output_element.count()) *
-                           static_cast<double>(plan.m) * static_cast<double>(plan.n);
+  const double out_total =
+      machine.core.drain.output_element.real() * static_cast<double>(plan.m) * static_cast<double>(plan.n);
   const auto sweeps_a = static_cast<double>(a_stays ? tiling.cores_n : tiles_n);
   const auto sweeps_b = static_cast<double>(b_stays ? tiling.cores_m : tiles_m);
-  const double capacity = static_cast<double>(machine.l2.capacity.count());
+  const double capacity = machine.l2.capacity.real();
   const bool m_outside = tiling.order == LoopOrder::m_outer || a_stays;
   // The operand of the inner loop is read again for each turn of the outer one; it must survive in L2 until then.
   const double again_a = !m_outside && a_total > 0.8 * capacity ? core_n : 1;

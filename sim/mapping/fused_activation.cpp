@@ -33,10 +33,6 @@ bool row_scaled(const ActivationPlan& plan) {
   return numerics::format(plan.format).outer_scale == numerics::OuterScale::row;
 }
 
-double count(Cycles cycles) {
-  return static_cast<double>(cycles.count());
-}
-
 }  // namespace
 
 bool fuses(const Tiling& tiling) {
@@ -64,16 +60,16 @@ FusedCost fused_cost(const GemmPlan& plan, const MachineParams& machine, const T
   const std::int64_t at_once = std::max<std::int64_t>(1, fused_rows(plan, machine, tiling, need));
   const auto tiles = static_cast<double>(tiles_of(rows, at_once) * tiles_of(k, stage));
   const Bytes x(rows * k * kInputBytes);
-  const auto bytes = static_cast<double>(x.count());
+  const auto bytes = x.real();
   const auto passes = [&](const Chunk& chunk) { return path.vector(rows, chunk).passes; };
   const auto vector = [&](std::int64_t count_of_passes) {
-    return tiles * count(core.vector.setup) + bytes * static_cast<double>(count_of_passes) / core.vector.rate.count();
+    return tiles * core.vector.setup.real() + bytes * static_cast<double>(count_of_passes) / core.vector.rate.count();
   };
 
   FusedCost cost;
   cost.bytes = bytes;
-  cost.load = tiles * count(core.load.setup) +
-              count(units::load_time(core.load, x, rows * tiles_of(k, stage), tiling.cores_n) - core.load.setup);
+  cost.load = tiles * core.load.setup.real() +
+              (units::load_time(core.load, x, rows * tiles_of(k, stage), tiling.cores_n) - core.load.setup).real();
   const bool twice = row_scaled(plan.activation);
   cost.vector = vector(passes(path.chunk(0, k, twice ? CastPart::rest : CastPart::all)));
   if (twice) {
@@ -83,15 +79,15 @@ FusedCost fused_cost(const GemmPlan& plan, const MachineParams& machine, const T
   }
   if (!path.gathers()) return cost;
   const std::int64_t groups = tiles_of(k, path.group());
-  cost.vector += count(core.vector.setup) + static_cast<double>(path.gathered_bytes(rows, k).count()) /
-                                                core.vector.rate.count();  // the copy to L1
+  cost.vector +=
+      core.vector.setup.real() + path.gathered_bytes(rows, k).real() / core.vector.rate.count();  // the copy to L1
   if (path.strided()) {
     cost.load +=
-        (tiles - 1) * count(core.load.setup) + count(units::strided_time(core.gather, core.load, rows * groups));
-    cost.bytes += static_cast<double>(units::strided_bytes(core.gather, rows * groups).count());
+        (tiles - 1) * core.load.setup.real() + units::strided_time(core.gather, core.load, rows * groups).real();
+    cost.bytes += units::strided_bytes(core.gather, rows * groups).real();
     return cost;
   }
-  const double gather = tiles * count(core.gather.setup + core.gather.table_reload) +
+  const double gather = tiles * (core.gather.setup + core.gather.table_reload).real() +
                         static_cast<double>(rows * tiles_of(groups, core.gather.lanes));
   if (path.engine())
     cost.gather = gather;

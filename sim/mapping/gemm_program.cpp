@@ -61,9 +61,9 @@ class FusedStream : public CommandStream {
   std::size_t stage_ = 0;
 };
 
-class LoadStream : public CommandStream {
+class GemmLoad : public CommandStream {
  public:
-  LoadStream(Walk walk, std::optional<FusedActivation> fused) : walk_(std::move(walk)), fused_(std::move(fused)) {
+  GemmLoad(Walk walk, std::optional<FusedActivation> fused) : walk_(std::move(walk)), fused_(std::move(fused)) {
     if (walk_.tiles() > 0) tile_ = walk_.tile(0);
   }
 
@@ -136,9 +136,9 @@ class LoadStream : public CommandStream {
   std::int64_t issued_tile_ = -1;  // of the last load
 };
 
-class FeedStream : public CommandStream {
+class GemmFeed : public CommandStream {
  public:
-  explicit FeedStream(Walk walk) : at_(std::move(walk)) {}
+  explicit GemmFeed(Walk walk) : at_(std::move(walk)) {}
 
   bool next(Command& command) override {
     if (at_.at_end()) return false;
@@ -178,9 +178,9 @@ class FeedStream : public CommandStream {
 };
 
 // The steps of one matrix unit.
-class MatrixStream : public CommandStream {
+class GemmMatrix : public CommandStream {
  public:
-  MatrixStream(Walk walk, PipeId pipe) : at_(std::move(walk)), pipe_(pipe) {}
+  GemmMatrix(Walk walk, PipeId pipe) : at_(std::move(walk)), pipe_(pipe) {}
 
   bool next(Command& command) override {
     const GemmGeometry& g = at_.geometry();
@@ -210,9 +210,9 @@ class MatrixStream : public CommandStream {
   PipeId pipe_;
 };
 
-class DrainStream : public CommandStream {
+class GemmDrain : public CommandStream {
  public:
-  explicit DrainStream(Walk walk) : walk_(std::move(walk)) {}
+  explicit GemmDrain(Walk walk) : walk_(std::move(walk)) {}
 
   bool next(Command& command) override {
     if (tile_index_ >= walk_.tiles()) return false;
@@ -267,15 +267,15 @@ units::Program gemm_program(const GemmPlan& plan, const MachineParams& machine, 
       return part.streams[static_cast<std::size_t>(pipe)];
     };
     const auto slots = [&](RingId ring) -> std::int64_t& { return part.slots[static_cast<std::size_t>(ring)]; };
-    stream(PipeId::load) = std::make_unique<LoadStream>(walk, fused);
+    stream(PipeId::load) = std::make_unique<GemmLoad>(walk, fused);
     for (const PipeId pipe : {PipeId::gather, PipeId::vector})
       if (fused && fused->uses(pipe)) stream(pipe) = std::make_unique<FusedStream>(walk, *fused, pipe);
     if (fused) slots(RingId::ub_in) = slots(RingId::ub_gathered) = kActivationSlots;
-    stream(PipeId::feed) = std::make_unique<FeedStream>(walk);
-    stream(PipeId::drain) = std::make_unique<DrainStream>(walk);
+    stream(PipeId::feed) = std::make_unique<GemmFeed>(walk);
+    stream(PipeId::drain) = std::make_unique<GemmDrain>(walk);
     for (std::size_t pass = 0; pass < plan.passes.size(); ++pass) {
       const PassUnit unit = geometry->unit(pass);
-      if (!stream(unit.pipe)) stream(unit.pipe) = std::make_unique<MatrixStream>(walk, unit.pipe);
+      if (!stream(unit.pipe)) stream(unit.pipe) = std::make_unique<GemmMatrix>(walk, unit.pipe);
       slots(unit.operands) = 2;
     }
     for (const Operand operand : kOperands) slots(GemmGeometry::ring(operand)) = geometry->slots_of(operand);

@@ -17,7 +17,7 @@ using units::Region;
 using units::RingId;
 using units::TensorId;
 
-constexpr std::int64_t kSlots = 2;  // double buffering
+constexpr std::int64_t kRowSlots = 2;  // double buffering
 
 // `total` bytes of a row in `parts` equal parts: where part `index` begins.
 std::int64_t part_begin(Bytes total, std::int64_t index, std::int64_t parts) {
@@ -33,7 +33,7 @@ struct Visit {
   bool writes = false;
 };
 
-struct Geometry {
+struct RowGeometry {
   RowPlan plan;
   std::int64_t tile_rows = 0;
   std::vector<Visit> visits;  // of one block of rows
@@ -41,7 +41,7 @@ struct Geometry {
 };
 
 Bytes footprint(const RowPlan& plan, std::int64_t parts) {
-  return Bytes((tiles_of(plan.input.count(), parts) + tiles_of(plan.output.count(), parts)) * kSlots);
+  return Bytes((tiles_of(plan.input.count(), parts) + tiles_of(plan.output.count(), parts)) * kRowSlots);
 }
 
 // The fewest parts of a row of which one fits the unified buffer, double-buffered.
@@ -51,7 +51,7 @@ std::int64_t parts_of(const RowPlan& plan, Bytes buffer) {
   return parts;
 }
 
-void add_visits(Geometry& g, std::int64_t parts, std::int64_t passes, bool writes) {
+void add_visits(RowGeometry& g, std::int64_t parts, std::int64_t passes, bool writes) {
   for (std::int64_t i = 0; i < parts; ++i) {
     const auto span = [&](Bytes total) { return part_begin(total, i + 1, parts) - part_begin(total, i, parts); };
     Visit visit{part_begin(g.plan.input, i, parts), span(g.plan.input), 0, 0, span(g.plan.data) * passes, writes};
@@ -64,8 +64,8 @@ void add_visits(Geometry& g, std::int64_t parts, std::int64_t passes, bool write
   }
 }
 
-std::shared_ptr<const Geometry> make_geometry(const RowPlan& plan, const MachineParams& machine) {
-  auto g = std::make_shared<Geometry>();
+std::shared_ptr<const RowGeometry> make_geometry(const RowPlan& plan, const MachineParams& machine) {
+  auto g = std::make_shared<RowGeometry>();
   g->plan = plan;
   const Bytes buffer = machine.core.buffers.ub;
   const std::int64_t parts = parts_of(plan, buffer);
@@ -80,7 +80,7 @@ std::shared_ptr<const Geometry> make_geometry(const RowPlan& plan, const Machine
 // The visits of one core, and the command of one of its pipes for each.
 class RowStream : public CommandStream {
  public:
-  RowStream(std::shared_ptr<const Geometry> geometry, PipeId pipe, std::int64_t first_tile, std::int64_t tiles)
+  RowStream(std::shared_ptr<const RowGeometry> geometry, PipeId pipe, std::int64_t first_tile, std::int64_t tiles)
       : g_(std::move(geometry)), pipe_(pipe), first_tile_(first_tile), tiles_(tiles) {}
 
   bool next(Command& command) override {
@@ -106,8 +106,8 @@ class RowStream : public CommandStream {
     const Region in = region(TensorId::x, row, rows, g_->plan.input, visit.input_at, visit.input);
     const Region out = region(TensorId::x_out, row, rows, g_->plan.output, visit.output_at, visit.output);
     const auto visits = static_cast<std::int64_t>(g_->visits.size());
-    const std::int64_t in_slot = index_ % kSlots;
-    const std::int64_t out_slot = (tile * g_->outputs + index_ % visits - (visits - g_->outputs)) % kSlots;
+    const std::int64_t in_slot = index_ % kRowSlots;
+    const std::int64_t out_slot = (tile * g_->outputs + index_ % visits - (visits - g_->outputs)) % kRowSlots;
     const auto address = [](const Region& part, Bytes row_bytes) {
       return ((static_cast<std::uint64_t>(part.tensor) + 1) << 44) +
              static_cast<std::uint64_t>(part.row * row_bytes.count() + part.k);
@@ -135,7 +135,7 @@ class RowStream : public CommandStream {
     }
   }
 
-  std::shared_ptr<const Geometry> g_;
+  std::shared_ptr<const RowGeometry> g_;
   PipeId pipe_;
   std::int64_t first_tile_, tiles_;
   std::int64_t index_ = 0;
@@ -156,7 +156,7 @@ units::Program row_program(const RowPlan& plan, const MachineParams& machine) {
     units::CoreProgram& part = program.cores.emplace_back();
     for (const PipeId pipe : {PipeId::load, PipeId::vector, PipeId::drain})
       part.streams[static_cast<std::size_t>(pipe)] = std::make_unique<RowStream>(geometry, pipe, first, count);
-    for (const RingId ring : {RingId::ub_in, RingId::ub_out}) part.slots[static_cast<std::size_t>(ring)] = kSlots;
+    for (const RingId ring : {RingId::ub_in, RingId::ub_out}) part.slots[static_cast<std::size_t>(ring)] = kRowSlots;
   }
   return program;
 }

@@ -72,12 +72,10 @@ RingSlots ring_slots(const GemmPlan& plan, const MachineParams& machine, const T
     slots.l1_a_scales = slots_of(LoopOrder::a_resident, groups);
     slots.l1_b_scales = slots_of(LoopOrder::b_resident, groups);
   }
-  const auto bytes = [](Bytes slot, std::int64_t count) {
-    return static_cast<double>(slot.count()) * static_cast<double>(count);
-  };
+  const auto bytes = [](Bytes slot, std::int64_t count) { return slot.real() * static_cast<double>(count); };
   slots.l1_bytes = bytes(a, slots.l1_a) + bytes(b, slots.l1_b) + bytes(scales_a, slots.l1_a_scales) +
                    bytes(scales_b, slots.l1_b_scales);
-  if (slots.l1_bytes > static_cast<double>(machine.core.buffers.l1.count())) slots.l1_a = slots.l1_b = 0;
+  if (slots.l1_bytes > machine.core.buffers.l1.real()) slots.l1_a = slots.l1_b = 0;
 
   const Bytes tile = accumulator_bytes(plan, machine, tiling);
   const auto fitting = [&](Bytes buffer) { return std::min<std::int64_t>(4, buffer.count() / tile.count()); };

@@ -8,10 +8,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json finite(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
-
 Json to_json(const CycleList& parts) {
   Json json = Json::object();
   for (const auto& [part, cycles] : parts) json[part] = cycles.count();
@@ -54,7 +50,7 @@ Json to_json(const AttentionTiling& tile) {
 template <class Part>
 Json parts_json(const cost::Breakdown<Part>& parts) {
   Json json = Json::object();
-  for (const auto& [name, part] : EnumNames<Part>::kValues) json[std::string(name)] = finite(parts[part].value);
+  for (const auto& [name, part] : EnumNames<Part>::kValues) json[std::string(name)] = parts[part].value;
   return json;
 }
 
@@ -72,9 +68,7 @@ Json to_json(const Verification& verification) {
 }
 
 Json to_json(const Closeness& found) {
-  return {{"sqnr_db", finite(found.sqnr_db)},
-          {"max_abs_error", finite(found.max_abs_error)},
-          {"cosine", finite(found.cosine)}};
+  return {{"sqnr_db", found.sqnr_db}, {"max_abs_error", found.max_abs_error}, {"cosine", found.cosine}};
 }
 
 Json to_json(const LayerSide& side) {
@@ -96,17 +90,17 @@ Json to_json(const SideResult& side) {
   json["name"] = side.scheme;
   json["formats"] = side.formats;
   json["cycles"] = side.cycles.count();
-  json["time_us"] = finite(side.time_us);
+  json["time_us"] = side.time_us;
   json["bound"] = side.bound;
   json["cycle_stack"] = to_json(side.cycle_stack);
   json["busy_cycles"] = to_json(side.busy_cycles);
   json["bytes"] = to_json(side.traffic);
   json["tile"] = tile_of(side);
-  json["energy_uj"] = finite(side.energy.total());
+  json["energy_uj"] = side.energy.total();
   json["energy_parts_uj"] = parts_json(side.energy);
-  json["sqnr_db"] = side.accuracy ? finite(side.accuracy->sqnr_db) : Json();
-  json["max_abs_error"] = side.accuracy ? finite(side.accuracy->max_abs_error) : Json();
-  json["cosine"] = side.accuracy ? finite(side.accuracy->cosine) : Json();
+  json["sqnr_db"] = side.accuracy ? Json(side.accuracy->sqnr_db) : Json();
+  json["max_abs_error"] = side.accuracy ? Json(side.accuracy->max_abs_error) : Json();
+  json["cosine"] = side.accuracy ? Json(side.accuracy->cosine) : Json();
   json["accuracy_rows"] = side.accuracy ? Json(side.accuracy->rows) : Json();
   json["output_sha256"] = side.accuracy ? Json(side.accuracy->output_sha256) : Json();
   json["chained"] = side.chained ? to_json(*side.chained) : Json();
@@ -128,7 +122,7 @@ Json to_json(const GemmResult& result) {
           {"scheme", to_json(result.scheme)},
           {"baseline", to_json(result.baseline)},
           {"chain_input", result.chain_input ? to_json(*result.chain_input) : Json()},
-          {"speedup", finite(result.speedup())}};
+          {"speedup", result.speedup()}};
 }
 
 Json sizes_of(const Operation& operation) {
@@ -158,10 +152,10 @@ Json to_json(const SharedResult& result) {
 
 Json to_json(const SideTotal& total) {
   return {{"cycles", total.cycles.count()},
-          {"time_us", finite(total.time_us)},
-          {"energy_uj", finite(total.energy.total())},
+          {"time_us", total.time_us},
+          {"energy_uj", total.energy.total()},
           {"energy_parts_uj", parts_json(total.energy)},
-          {"energy_assumed_share", finite(total.energy.assumed_share())}};
+          {"energy_assumed_share", total.energy.assumed_share()}};
 }
 
 }  // namespace
@@ -180,15 +174,14 @@ std::string result_json(const RunResult& result) {
   for (const LayerResult& layer : result.layers) json["layers"].push_back(to_json(layer));
   json["total"] = {{"scheme", to_json(result.scheme_total)},
                    {"baseline", to_json(result.baseline_total)},
-                   {"speedup", finite(result.speedup())}};
+                   {"speedup", result.speedup()}};
   json["whole"] = {
       {"operations_left_out", result.left_out},
-      {"speedup", finite(result.whole_speedup())},
-      {"gemm_share",
-       {{"scheme", finite(result.scheme_gemm_share())}, {"baseline", finite(result.baseline_gemm_share())}}}};
-  json["area_mm2"] = {{"total", finite(result.area.total())},
+      {"speedup", result.whole_speedup()},
+      {"gemm_share", {{"scheme", result.scheme_gemm_share()}, {"baseline", result.baseline_gemm_share()}}}};
+  json["area_mm2"] = {{"total", result.area.total()},
                       {"parts", parts_json(result.area)},
-                      {"assumed_share", finite(result.area.assumed_share())}};
+                      {"assumed_share", result.area.assumed_share()}};
   // File names need not be UTF-8; JSON must be.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -21,8 +21,6 @@ namespace {
 constexpr std::size_t kLongestHeading = 10;
 constexpr int kDifferencesShown = 5;
 
-using Align = TextTable::Align;
-
 // Headings of the two sides; the report's first line has the names.
 bool is_called_by_role(const std::string& name, const RunResult& result) {
   return name.size() > kLongestHeading || result.scheme == result.baseline;

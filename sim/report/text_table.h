@@ -49,4 +49,6 @@ class TextTable {
 // Control characters and everything beyond ASCII become '?'; newlines stay.
 std::string plain_ascii(std::string text);
 
+using Align = TextTable::Align;
+
 }  // namespace oscsim

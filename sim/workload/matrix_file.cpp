@@ -15,7 +15,7 @@ using numerics::Dtype;
 using numerics::Matrix;
 using numerics::MatrixView;
 
-constexpr std::string_view kNpy = ".npy", kSafetensors = ".safetensors";
+constexpr std::string_view kNpy = ".npy";
 constexpr std::size_t kMostListed = 12;  // tensors in a message
 constexpr std::size_t kChunkBytes = std::size_t{32} << 20;
 

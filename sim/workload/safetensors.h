@@ -10,11 +10,14 @@
 #include <ostream>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/workload/mapped_file.h"
 
 namespace oscsim {
+
+inline constexpr std::string_view kSafetensors = ".safetensors";  // what the files' names end with
 
 inline constexpr std::uint64_t kLargestHeader = 100'000'000;  // bytes; the limit of the reference implementation
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "models/schemes/position.h"
+#include "models/schemes/scheme.h"
 
 namespace oscsim {
 
@@ -74,8 +74,8 @@ struct SyntheticParams {
            .meaning = "standard deviation of activations without their outliers",
            .source = "assumed"});
     visit("group", self.group,
-          {.min = 2,
-           .max = 4096,
+          {.min = kSmallestGroup,
+           .max = kLargestGroup,
            .meaning = "channels that share one persistent outlier channel",
            .source = "arXiv 2604.12782: MXFP4 group"});
     visit("magnitude", self.magnitude,

@@ -2,11 +2,10 @@
 #include "models/base/error.h"
 #include "sim/workload/checkpoint.h"
 #include "sim/workload/json_text.h"
+#include "sim/workload/safetensors.h"
 
 namespace oscsim {
 namespace {
-
-constexpr std::string_view kSafetensors = ".safetensors";
 
 // An index that names files of other folders is not one that a model came with.
 bool is_plain_name(std::string_view name) {

@@ -14,7 +14,7 @@ namespace {
 using FileBytes = std::span<const std::byte>;
 
 // The first byte of an input.
-constexpr unsigned kSafetensors = 0, kNpy = 1, kIndex = 2, kKinds = 3;
+constexpr unsigned kSafetensorsKind = 0, kNpyKind = 1, kIndexKind = 2, kKinds = 3;
 
 // Memory that is not the file's would be an error of the sanitizer; the sum keeps the reads.
 void touch(FileBytes bytes) {
@@ -41,20 +41,20 @@ void read_index(FileBytes file) {
 }
 
 std::string safetensors(const std::string& header, std::size_t data_bytes) {
-  std::string file(1, static_cast<char>(kSafetensors));
+  std::string file(1, static_cast<char>(kSafetensorsKind));
   for (std::size_t i = 0; i < 8; ++i) file += static_cast<char>(header.size() >> (8 * i) & 0xFF);
   return file + header + std::string(data_bytes, '\x3F');
 }
 
 std::string npy(const std::string& header, std::size_t data_bytes, char version = 1) {
-  std::string file(1, static_cast<char>(kNpy));
+  std::string file(1, static_cast<char>(kNpyKind));
   file += std::string("\x93NUMPY") + version + '\0';
   for (std::size_t i = 0; i < (version == 1 ? 2U : 4U); ++i) file += static_cast<char>(header.size() >> (8 * i) & 0xFF);
   return file + header + std::string(data_bytes, '\x3F');
 }
 
 std::string index(const std::string& text) {
-  return std::string(1, static_cast<char>(kIndex)) + text;
+  return std::string(1, static_cast<char>(kIndexKind)) + text;
 }
 
 std::string tensor(const std::string& name, const std::string& dtype, const std::string& shape, std::size_t begin,
@@ -74,7 +74,7 @@ bool reads(FileBytes input) {
   const std::vector<std::byte> file(input.begin() + 1, input.end());
   try {
     const unsigned kind = std::to_integer<unsigned>(input.front()) % kKinds;
-    kind == kSafetensors ? read_safetensors(file) : kind == kNpy ? read_npy(file) : read_index(file);
+    kind == kSafetensorsKind ? read_safetensors(file) : kind == kNpyKind ? read_npy(file) : read_index(file);
     return true;
   } catch (const InputError& error) {
     ensure(std::string_view(error.what()).starts_with("FILE"), "the message '{}' names no file", error.what());

@@ -97,8 +97,8 @@ TEST_F(LoadPath, LoadOfNothingTakesNoTime) {
 }
 
 // ------ a prologue of one tile: one row, which is never split
-constexpr std::int64_t kRows = 1, kChannels = 4096;
-constexpr std::int64_t kGroups = kChannels / kGroup;
+constexpr std::int64_t kGatherRows = 1, kGatherChannels = 4096;
+constexpr std::int64_t kGroups = kGatherChannels / kGroup;
 
 ChannelTable table_of(std::int64_t channels, std::int16_t local) {
   return {kGroup, std::vector<std::int16_t>(static_cast<std::size_t>(channels / kGroup), local)};
@@ -110,8 +110,8 @@ ActivationPlan gathering(numerics::FormatId format = numerics::FormatId::mxfp4) 
 
 struct Prologue : testing::Test {
   MachineParams machine = units::small_machine();
-  ChannelTable table = table_of(kChannels, 3);
-  const Bytes x{kRows * kChannels * 2}, gathered{kRows * kGroups * 2};
+  ChannelTable table = table_of(kGatherChannels, 3);
+  const Bytes x{kGatherRows * kGatherChannels * 2}, gathered{kGatherRows * kGroups * 2};
   const Cycles load = Cycles(10) + Cycles(x.count() / 64);
   const Cycles pass{x.count() / 256}, vector_setup{7};
 
@@ -124,15 +124,16 @@ struct Prologue : testing::Test {
     machine.core.gather.dma_element = Cycles(2);
   }
   units::SimulationResult run() const {
-    return units::simulate(machine, activation_program(gathering(), machine, kRows, kChannels, &table));
+    return units::simulate(machine, activation_program(gathering(), machine, kGatherRows, kGatherChannels, &table));
   }
   Cycles gather() const {
-    return gather_time(machine.core.gather, gather_row_time(machine.core.gather, table.channels, kGroup), kRows,
+    return gather_time(machine.core.gather, gather_row_time(machine.core.gather, table.channels, kGroup), kGatherRows,
                        kGroups);
   }
   Cycles drain() const {
-    const Bytes out = numerics::code_bytes(numerics::format(numerics::FormatId::mxfp4), kRows, kChannels) +
-                      numerics::scale_bytes(numerics::format(numerics::FormatId::mxfp4), kRows, kChannels) + gathered;
+    const Bytes out = numerics::code_bytes(numerics::format(numerics::FormatId::mxfp4), kGatherRows, kGatherChannels) +
+                      numerics::scale_bytes(numerics::format(numerics::FormatId::mxfp4), kGatherRows, kGatherChannels) +
+                      gathered;
     return units::drain_time(machine.core.drain, out, 1);
   }
   Cycles cast() const { return vector_setup + pass * 3; }
@@ -161,21 +162,21 @@ TEST_F(Prologue, EngineOnTheLoadPathAddsOnlyWhatTheLoadDoesNotHide) {
 
 TEST_F(Prologue, StridedReadsTakeTheLoadPipeAndAPassThatZeroes) {
   machine.core.gather.mode = GatherMode::strided_dma;
-  const Cycles fetch = Cycles(10) + Cycles(2) * (kRows * kGroups);
+  const Cycles fetch = Cycles(10) + Cycles(2) * (kGatherRows * kGroups);
   const Cycles zero_and_cast = vector_setup + pass * (1 + 3);
   const auto result = run();
   EXPECT_EQ(time_of(result, PipeId::load).busy, load + fetch);
   EXPECT_EQ(time_of(result, PipeId::vector).busy, zero_and_cast);
   EXPECT_EQ(result.total, load + fetch + zero_and_cast + drain());
-  EXPECT_EQ(result.traffic.l2_read, x + Bytes(32) * (kRows * kGroups));
+  EXPECT_EQ(result.traffic.l2_read, x + Bytes(32) * (kGatherRows * kGroups));
   EXPECT_EQ(result.traffic.hbm_read, x);
 }
 
 TEST_F(Prologue, StridedReadsSkipGroupsWithoutAnOutlier) {
   machine.core.gather.mode = GatherMode::strided_dma;
   for (std::size_t i = 0; i < table.channels.size(); i += 2) table.channels[i] = -1;
-  EXPECT_EQ(run().traffic.l2_read, x + Bytes(32) * (kRows * kGroups / 2));
-  table = table_of(kChannels, -1);
+  EXPECT_EQ(run().traffic.l2_read, x + Bytes(32) * (kGatherRows * kGroups / 2));
+  table = table_of(kGatherChannels, -1);
   EXPECT_EQ(run().traffic.l2_read, x);
 }
 
@@ -187,9 +188,9 @@ TEST_F(Prologue, MachineThatCannotGatherRefuses) {
 TEST_F(Prologue, TensorScaleIsSweptWhenNobodyKnowsTheMaximum) {
   machine.core.buffers.ub = Bytes(8 * 1024);  // several tiles
   const ActivationPlan plan{numerics::FormatId::nvfp4, 0, {}};
-  const auto once = units::simulate(machine, activation_program(plan, machine, kRows, kChannels, nullptr));
+  const auto once = units::simulate(machine, activation_program(plan, machine, kGatherRows, kGatherChannels, nullptr));
   machine.core.vector.tensor_maximum = units::TensorMaximum::sweep;
-  const auto swept = units::simulate(machine, activation_program(plan, machine, kRows, kChannels, nullptr));
+  const auto swept = units::simulate(machine, activation_program(plan, machine, kGatherRows, kGatherChannels, nullptr));
   EXPECT_EQ(once.traffic.l2_read, x);
   EXPECT_EQ(swept.traffic.l2_read, x * 2);
   EXPECT_EQ(swept.traffic.l2_write, once.traffic.l2_write);
@@ -202,9 +203,9 @@ TEST_F(Prologue, TensorScaleIsSweptWhenNobodyKnowsTheMaximum) {
 TEST_F(Prologue, RowAndTensorFormatsThatNeedNoSweepAreReadOnce) {
   machine.core.vector.tensor_maximum = units::TensorMaximum::sweep;
   for (const numerics::FormatId id : {numerics::FormatId::fp8, numerics::FormatId::mxfp4, numerics::FormatId::hif4})
-    EXPECT_EQ(
-        units::simulate(machine, activation_program({id, 0, {}}, machine, kRows, kChannels, nullptr)).traffic.l2_read,
-        x)
+    EXPECT_EQ(units::simulate(machine, activation_program({id, 0, {}}, machine, kGatherRows, kGatherChannels, nullptr))
+                  .traffic.l2_read,
+              x)
         << name_of(id);
 }
 

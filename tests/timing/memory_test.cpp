@@ -8,8 +8,8 @@ namespace oscsim::units {
 namespace {
 
 // On the small machine: load port 64, L2 128, HBM 32 bytes per cycle; latencies 20 and 100 cycles.
-constexpr Bytes kBytes(6400);
-constexpr Cycles kSetup(10);
+constexpr Bytes kTile(6400);
+constexpr Cycles kLoadSetup(10);
 constexpr Cycles kPort(6400 / 64);
 constexpr Cycles kL2(6400 / 128);
 constexpr Cycles kHbm(6400 / 32);
@@ -20,7 +20,7 @@ const Region kFirst = tile(TensorId::a, 0);
 const Region kSecond = tile(TensorId::a, 1);
 const Region kThird = tile(TensorId::a, 2);
 
-CoreCommands loads(const std::vector<Region>& regions, Bytes bytes = kBytes) {
+CoreCommands loads(const std::vector<Region>& regions, Bytes bytes = kTile) {
   CoreCommands core;
   auto& commands = core.pipes.emplace_back(PipeId::load, std::vector<Command>{}).second;
   for (const Region& region : regions) commands.push_back(load(region, bytes));
@@ -43,24 +43,24 @@ constexpr Cycles kFeedSpan = Cycles(5) + Cycles(1) + Cycles(1);
 
 TEST(Load, FirstTouchTakesHbmTransferAndBothLatencies) {
   const auto result = run(small_machine(), {loads({kFirst})});
-  EXPECT_EQ(result.total, kSetup + kHbm + kHbmLatency + kL2Latency);
-  EXPECT_EQ(time_of(result, PipeId::load).busy, kSetup + kPort);
-  EXPECT_EQ(result.traffic.hbm_read, kBytes);
-  EXPECT_EQ(result.traffic.l2_read, kBytes);
+  EXPECT_EQ(result.total, kLoadSetup + kHbm + kHbmLatency + kL2Latency);
+  EXPECT_EQ(time_of(result, PipeId::load).busy, kLoadSetup + kPort);
+  EXPECT_EQ(result.traffic.hbm_read, kTile);
+  EXPECT_EQ(result.traffic.l2_read, kTile);
 }
 
 TEST(Load, SlowPortDecidesWhenMemoryIsFast) {
   MachineParams machine = small_machine();
   machine.l2.latency = machine.hbm.latency = Nanoseconds(0);
   machine.l2.bandwidth = machine.hbm.bandwidth = BytesPerSecond(1e15);
-  EXPECT_EQ(run(machine, {loads({kFirst, kSecond})}).total, (kSetup + kPort) * 2);
+  EXPECT_EQ(run(machine, {loads({kFirst, kSecond})}).total, (kLoadSetup + kPort) * 2);
 }
 
 TEST(Load, LatencyOverlapsBetweenLoads) {
   MachineParams machine = small_machine();
   machine.hbm.bandwidth = machine.l2.bandwidth;
   const auto result = run(machine, {loads({kFirst, kSecond, kThird})});
-  EXPECT_EQ(result.total, (kSetup + kPort) * 2 + kSetup + kL2 + kHbmLatency + kL2Latency);
+  EXPECT_EQ(result.total, (kLoadSetup + kPort) * 2 + kLoadSetup + kL2 + kHbmLatency + kL2Latency);
 }
 
 TEST(Load, AtMostTheOutstandingLoadsAwaitTheirData) {
@@ -68,7 +68,7 @@ TEST(Load, AtMostTheOutstandingLoadsAwaitTheirData) {
   machine.hbm.bandwidth = machine.l2.bandwidth = BytesPerSecond(64e12);
   machine.hbm.latency = Nanoseconds(2000);
   machine.l2.latency = Nanoseconds(0);
-  const Cycles span = kSetup + Cycles(1);
+  const Cycles span = kLoadSetup + Cycles(1);
   const Cycles latency = Cycles(2000) + Cycles(1);  // the transfer itself is a part of the last cycle
   std::vector<Region> regions;
   for (std::size_t i = 0; i <= Pipe::kOutstanding; ++i)
@@ -77,16 +77,16 @@ TEST(Load, AtMostTheOutstandingLoadsAwaitTheirData) {
   const auto one_too_many = run(machine, {loads(regions, Bytes(64))});
   regions.pop_back();
   const auto fitting = run(machine, {loads(regions, Bytes(64))});
-  EXPECT_EQ(fitting.total, span * (Pipe::kOutstanding - 1) + kSetup + latency);
-  EXPECT_EQ(one_too_many.total, kSetup + latency + kSetup + latency);
+  EXPECT_EQ(fitting.total, span * (Pipe::kOutstanding - 1) + kLoadSetup + latency);
+  EXPECT_EQ(one_too_many.total, kLoadSetup + latency + kLoadSetup + latency);
 }
 
 TEST(L2, HitAfterMissTakesL2TimeOnly) {
   const Bytes bytes(640);
   const auto result = run(small_machine(), {loads_one_by_one({kFirst, kFirst}, bytes)});
-  const Cycles miss = kSetup + Cycles(640 / 32) + kHbmLatency + kL2Latency;
-  const Cycles hit = kSetup + Cycles(640 / 128) + kL2Latency;
-  ASSERT_GT(hit, kSetup + Cycles(640 / 64));  // memory, not the port
+  const Cycles miss = kLoadSetup + Cycles(640 / 32) + kHbmLatency + kL2Latency;
+  const Cycles hit = kLoadSetup + Cycles(640 / 128) + kL2Latency;
+  ASSERT_GT(hit, kLoadSetup + Cycles(640 / 64));  // memory, not the port
   EXPECT_EQ(result.total, miss + kFeedSpan + hit + kFeedSpan);
   EXPECT_EQ(result.traffic.hbm_read, bytes);
   EXPECT_EQ(result.traffic.l2_read, bytes * 2);
@@ -94,11 +94,11 @@ TEST(L2, HitAfterMissTakesL2TimeOnly) {
 
 TEST(L2, SecondTouchOfATileUnderWayArrivesWithTheFirst) {
   const auto result = run(small_machine(), {loads({kFirst}), loads({kFirst})});
-  const Instant arrival = Instant() + kSetup + kHbm + kHbmLatency + kL2Latency;
+  const Instant arrival = Instant() + kLoadSetup + kHbm + kHbmLatency + kL2Latency;
   EXPECT_EQ(time_of(result, PipeId::load, 0).end, arrival);
   EXPECT_EQ(time_of(result, PipeId::load, 1).end, arrival);
-  EXPECT_EQ(result.traffic.hbm_read, kBytes);
-  EXPECT_EQ(result.traffic.l2_read, kBytes * 2);
+  EXPECT_EQ(result.traffic.hbm_read, kTile);
+  EXPECT_EQ(result.traffic.l2_read, kTile * 2);
 }
 
 TEST(L2, CoresShareItsBandwidth) {
@@ -108,7 +108,7 @@ TEST(L2, CoresShareItsBandwidth) {
   machine.hbm.latency = Nanoseconds(0);
   machine.core.load.rate = BytesPerCycle(6400);
   const auto result = run(machine, {loads({kFirst}), loads({kSecond}), loads({kThird})});
-  EXPECT_EQ(result.total, kSetup + kL2 * 3 + kL2Latency);
+  EXPECT_EQ(result.total, kLoadSetup + kL2 * 3 + kL2Latency);
 }
 
 TEST(L2, LeastRecentlyUsedTileGivesWay) {
@@ -132,44 +132,44 @@ TEST(L2, CapacityOfOneByteLessEvictsEarlier) {
 
 TEST(L2, TileLargerThanItPassesThrough) {
   MachineParams machine = small_machine();
-  machine.l2.capacity = kBytes - Bytes(1);
-  EXPECT_EQ(run(machine, {loads_one_by_one({kFirst, kFirst}, kBytes)}).traffic.hbm_read, kBytes * 2);
+  machine.l2.capacity = kTile - Bytes(1);
+  EXPECT_EQ(run(machine, {loads_one_by_one({kFirst, kFirst}, kTile)}).traffic.hbm_read, kTile * 2);
 }
 
 TEST(Hbm, CoresShareItsBandwidth) {
   const auto result = run(small_machine(), {loads({kFirst}), loads({kSecond})});
-  EXPECT_EQ(time_of(result, PipeId::load, 0).end, Instant() + kSetup + kHbm + kHbmLatency + kL2Latency);
-  EXPECT_EQ(time_of(result, PipeId::load, 1).end, Instant() + kSetup + kHbm * 2 + kHbmLatency + kL2Latency);
-  EXPECT_EQ(result.traffic.hbm_read, kBytes * 2);
+  EXPECT_EQ(time_of(result, PipeId::load, 0).end, Instant() + kLoadSetup + kHbm + kHbmLatency + kL2Latency);
+  EXPECT_EQ(time_of(result, PipeId::load, 1).end, Instant() + kLoadSetup + kHbm * 2 + kHbmLatency + kL2Latency);
+  EXPECT_EQ(result.traffic.hbm_read, kTile * 2);
 }
 
 TEST(Hbm, ReadsAndWritesShareItsBandwidth) {
   CoreCommands writer;
-  writer.pipes.emplace_back(PipeId::drain, std::vector{drain(tile(TensorId::output, 0), kBytes)});
+  writer.pipes.emplace_back(PipeId::drain, std::vector{drain(tile(TensorId::output, 0), kTile)});
   const auto result = run(small_machine(), {loads({kFirst}), std::move(writer)});
   // The drain's bytes are there 4 cycles earlier, but the load asked first.
-  EXPECT_EQ(time_of(result, PipeId::drain, 1).end, Instant() + kSetup + kHbm * 2);
+  EXPECT_EQ(time_of(result, PipeId::drain, 1).end, Instant() + kLoadSetup + kHbm * 2);
 }
 
 TEST(Drain, IsPostedAndEndsWhenMemoryHasTakenItsBytes) {
   const Cycles drain_setup(6);
-  const auto result = run(small_machine(), {{{{PipeId::drain, {drain(tile(TensorId::output, 0), kBytes)}}}, {}}});
+  const auto result = run(small_machine(), {{{{PipeId::drain, {drain(tile(TensorId::output, 0), kTile)}}}, {}}});
   EXPECT_EQ(result.total, drain_setup + kHbm);
-  EXPECT_EQ(result.traffic.hbm_write, kBytes);
-  EXPECT_EQ(result.traffic.l2_write, kBytes);
+  EXPECT_EQ(result.traffic.hbm_write, kTile);
+  EXPECT_EQ(result.traffic.l2_write, kTile);
   EXPECT_EQ(result.traffic.hbm_read, Bytes(0));
 }
 
 TEST(Drain, LeavesItsTileInL2) {
   const Region out = tile(TensorId::output, 0);
   CoreCommands core;
-  core.pipes.emplace_back(PipeId::drain, std::vector{with(drain(out, kBytes), {}, {writing(RingId::l1_b, 0, out)})});
-  core.pipes.emplace_back(PipeId::load, std::vector{with(load(out, kBytes), {reading(RingId::l1_b, 0, out)})});
+  core.pipes.emplace_back(PipeId::drain, std::vector{with(drain(out, kTile), {}, {writing(RingId::l1_b, 0, out)})});
+  core.pipes.emplace_back(PipeId::load, std::vector{with(load(out, kTile), {reading(RingId::l1_b, 0, out)})});
   core.rings = {{RingId::l1_b, 1}};
   const auto result = run(small_machine(), {std::move(core)});
   EXPECT_EQ(result.traffic.hbm_read, Bytes(0));
-  EXPECT_EQ(result.traffic.l2_read, kBytes);
-  EXPECT_EQ(result.total, Cycles(6) + kHbm + kSetup + kPort);
+  EXPECT_EQ(result.traffic.l2_read, kTile);
+  EXPECT_EQ(result.total, Cycles(6) + kHbm + kLoadSetup + kPort);
 }
 
 TEST(Observer, SeesEachOutputTileOnce) {
@@ -177,8 +177,8 @@ TEST(Observer, SeesEachOutputTileOnce) {
   CoreCommands core;
   Command quantised = drain(tile(TensorId::x_out, 0), Bytes(64));
   std::get<DrainWork>(quantised.work).output = false;
-  core.pipes.emplace_back(PipeId::drain, std::vector{drain(tile(TensorId::output, 0), kBytes), quantised,
-                                                     drain(tile(TensorId::output, 1), kBytes)});
+  core.pipes.emplace_back(PipeId::drain, std::vector{drain(tile(TensorId::output, 0), kTile), quantised,
+                                                     drain(tile(TensorId::output, 1), kTile)});
   std::vector<CoreCommands> cores;
   cores.push_back(std::move(core));
   const auto record = [&](const Region& region) { seen.push_back(region); };

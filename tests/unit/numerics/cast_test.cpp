@@ -10,11 +10,11 @@
 #include "models/numerics/cast_targets.h"
 #include "models/numerics/element.h"
 #include "models/numerics/quantise.h"
+#include "tests/unit/numerics/values.h"
 
 namespace oscsim::numerics {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kLargest = std::numeric_limits<float>::max();
 
 // Values that exercise every branch: random bits (any exponent, subnormals, sometimes NaN and Inf), ordinary numbers,

@@ -9,6 +9,7 @@
 
 #include "models/numerics/element.h"
 #include "tests/unit/numerics/independent_values.h"
+#include "tests/unit/numerics/values.h"
 
 namespace oscsim::numerics {
 namespace {
@@ -59,12 +60,6 @@ TEST(Codes, EveryIntegerEncodesToItself) {
   for (const ElementRounding rounding : {ElementRounding::nearest_even, ElementRounding::half_away})
     for (const int limit : {7, 127})
       for (int value = -limit; value <= limit; ++value) ASSERT_EQ(encode_integer(value, limit, rounding), value);
-}
-
-std::vector<FormatId> all_formats() {
-  std::vector<FormatId> ids;
-  for (const FormatInfo& info : formats()) ids.push_back(info.id);
-  return ids;
 }
 
 class EveryFormatsCodes : public testing::TestWithParam<FormatId> {};

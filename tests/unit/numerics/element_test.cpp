@@ -9,12 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/numerics/values.h"
+
 namespace oscsim::numerics {
 namespace {
 
 constexpr ElementRounding kRoundings[] = {ElementRounding::nearest_even, ElementRounding::half_away};
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
 struct NamedLayout {
   std::string name;
   const FloatLayout* layout;

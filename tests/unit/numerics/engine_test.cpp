@@ -14,6 +14,7 @@
 
 #include "models/numerics/element.h"
 #include "models/numerics/gemm.h"
+#include "tests/unit/numerics/values.h"
 
 namespace oscsim::numerics {
 namespace {
@@ -63,10 +64,6 @@ QuantisedMatrix random_codes(FormatId id, std::int64_t rows, std::int64_t k, uns
   return matrix;
 }
 
-std::uint32_t bits_of(float value) {
-  return std::bit_cast<std::uint32_t>(value);
-}
-
 // Computes the regions, compares each output with the reference, and expects the rest untouched.
 void expect_reference_bits(const GemmOperands& operands, Kernel kernel, const std::vector<OutputRegion>& regions) {
   const std::int64_t m = operands.a->rows;
@@ -106,12 +103,6 @@ std::string format_name(const testing::TestParamInfo<FormatId>& info) {
   return std::string(name_of(info.param));
 }
 
-std::vector<FormatId> format_ids() {
-  std::vector<FormatId> ids;
-  for (const FormatInfo& info : formats()) ids.push_back(info.id);
-  return ids;
-}
-
 std::vector<FormatId> block_format_ids() {
   std::vector<FormatId> ids;
   for (const FormatInfo& info : formats())
@@ -119,7 +110,7 @@ std::vector<FormatId> block_format_ids() {
   return ids;
 }
 
-INSTANTIATE_TEST_SUITE_P(Engine, EveryFormat, testing::ValuesIn(format_ids()), format_name);
+INSTANTIATE_TEST_SUITE_P(Engine, EveryFormat, testing::ValuesIn(all_formats()), format_name);
 INSTANTIATE_TEST_SUITE_P(Engine, EveryBlockFormat, testing::ValuesIn(block_format_ids()), format_name);
 
 TEST_P(EveryFormat, TailsInEveryDimensionMatchTheReference) {

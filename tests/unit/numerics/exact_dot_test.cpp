@@ -15,6 +15,7 @@
 #include "models/numerics/gemm.h"
 #include "tests/unit/numerics/exact.h"
 #include "tests/unit/numerics/independent_values.h"
+#include "tests/unit/numerics/values.h"
 
 namespace oscsim::numerics {
 namespace {
@@ -285,12 +286,6 @@ void compare(const QuantisedMatrix& a, const QuantisedMatrix& b, Seen& seen) {
       ASSERT_EQ(std::bit_cast<std::uint32_t>(reference::output(operands, row, col)), bits_of(expected)) << fmt::format(
           "k {} at ({}, {}): {:a}, expected {:a}", a.k, row, col, reference::output(operands, row, col), expected);
     }
-}
-
-std::vector<FormatId> all_formats() {
-  std::vector<FormatId> ids;
-  for (const FormatInfo& info : formats()) ids.push_back(info.id);
-  return ids;
 }
 
 // A's format is the parameter; B's runs over all formats.

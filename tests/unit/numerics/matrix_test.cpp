@@ -8,29 +8,12 @@
 #include <limits>
 
 #include "models/numerics/element.h"
+#include "tests/unit/numerics/values.h"
 
 namespace oscsim::numerics {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-Matrix matrix_of(const std::vector<std::vector<float>>& rows) {
-  Matrix matrix(Dtype::fp32, std::ssize(rows), std::ssize(rows.front()));
-  for (std::int64_t row = 0; row < matrix.rows(); ++row)
-    std::ranges::copy(rows[static_cast<std::size_t>(row)], matrix.row_f32(row).begin());
-  return matrix;
-}
-
-std::string error_of(auto&& action) {
-  try {
-    action();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(Matrix, RejectsNegativeAndOverflowingSizes) {
   EXPECT_EQ(error_of([] { Matrix(Dtype::bf16, -1, 4); }), "matrix size [-1, 4] is negative");

@@ -13,6 +13,7 @@
 #include "models/numerics/element.h"
 #include "models/numerics/gemm.h"
 #include "models/numerics/kernels/wide_path.h"
+#include "tests/unit/numerics/values.h"
 
 namespace oscsim::numerics {
 namespace {
@@ -116,10 +117,6 @@ QuantisedMatrix random_operand(FormatId id, std::int64_t rows, std::int64_t k, u
   return quantise(id, matrix.view(), {});
 }
 
-std::uint32_t bits_of(float value) {
-  return std::bit_cast<std::uint32_t>(value);
-}
-
 void expect_reference_bits(const QuantisedMatrix& a, const QuantisedMatrix& b) {
   const GemmOperands operands{.a = &a, .b = &b};
   std::vector<float> expected(static_cast<std::size_t>(a.rows * b.rows));
@@ -142,13 +139,7 @@ void expect_reference_bits(const QuantisedMatrix& a, const QuantisedMatrix& b) {
 
 class EveryPair : public testing::TestWithParam<FormatId> {};
 
-std::vector<FormatId> format_ids() {
-  std::vector<FormatId> ids;
-  for (const FormatInfo& info : formats()) ids.push_back(info.id);
-  return ids;
-}
-
-INSTANTIATE_TEST_SUITE_P(Mixed, EveryPair, testing::ValuesIn(format_ids()),
+INSTANTIATE_TEST_SUITE_P(Mixed, EveryPair, testing::ValuesIn(all_formats()),
                          [](const auto& parameter) { return std::string(name_of(parameter.param)); });
 
 TEST_P(EveryPair, TailsInEveryDimensionMatchTheReference) {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "models/numerics/element.h"
+#include "tests/unit/numerics/values.h"
 
 namespace oscsim::numerics {
 namespace {
@@ -15,26 +16,8 @@ using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-Matrix matrix_of(const std::vector<std::vector<float>>& rows) {
-  Matrix matrix(Dtype::fp32, std::ssize(rows), std::ssize(rows.front()));
-  for (std::int64_t row = 0; row < matrix.rows(); ++row)
-    std::ranges::copy(rows[static_cast<std::size_t>(row)], matrix.row_f32(row).begin());
-  return matrix;
-}
-
 QuantisedMatrix cast_row_of(FormatId format, const std::vector<float>& row, const CastOptions& options = {}) {
   return reference::quantise(format, matrix_of({row}).view(), options);
-}
-
-std::string error_of(auto&& action) {
-  try {
-    action();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 // ------ the format table

@@ -8,15 +8,10 @@
 #include "models/numerics/element.h"
 #include "models/numerics/gemm.h"
 #include "tests/unit/numerics/exact.h"
+#include "tests/unit/numerics/values.h"
 
 namespace oscsim::numerics {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-std::uint32_t bits_of(float value) {
-  return std::bit_cast<std::uint32_t>(value);
-}
 
 QuantisedMatrix operand(FormatId format, std::vector<float> row) {
   return reference::quantise(format, MatrixView(row.data(), Dtype::fp32, 1, std::ssize(row)), {});

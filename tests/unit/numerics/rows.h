@@ -11,14 +11,11 @@
 
 #include "models/numerics/element.h"
 #include "models/numerics/gemm.h"
+#include "tests/unit/numerics/values.h"
 
 namespace oscsim::numerics {
 
 using Values = std::vector<double>;
-
-inline std::uint32_t bits_of(float value) {
-  return std::bit_cast<std::uint32_t>(value);
-}
 
 // One row with these elements, which the format holds exactly; scales are 1 (the zero byte of E8M0 is 2^-127).
 inline QuantisedMatrix row_of(FormatId id, const Values& values) {

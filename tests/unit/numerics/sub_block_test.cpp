@@ -83,7 +83,6 @@ QuantisedMatrix large_row(const Values& values, int first_exponent, int second_e
 }
 
 TEST(SubBlocks, SubBlocksThatOverflowStayInfinite) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const QuantisedMatrix b = large_row(Values(64, 4), 60, 60);
   Values values(64, 4);
   const auto result = [&](int first, int second, std::string_view name) {

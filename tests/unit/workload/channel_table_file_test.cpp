@@ -26,7 +26,7 @@ ChannelTableFile tables() {
   return file;
 }
 
-std::string error_reading(const std::string& content) {
+std::string error_of_table(const std::string& content) {
   const ScratchFile file(".yaml", content);
   return error_of([&] { read_channel_tables(file.path()); }, file.path());
 }
@@ -64,20 +64,20 @@ TEST(ChannelTableFile, RefusesWhatDoesNotFitTheScheme) {
 }
 
 TEST(ChannelTableFile, RefusesChannelsOutOfRangeAndSecondTables) {
-  EXPECT_EQ(error_reading(
+  EXPECT_EQ(error_of_table(
                 "schema: 1\ngroup: 16\ntables:\n  - {input: a, channels: [0, 16]}\n  - {input: a, channels: [0]}\n"),
             "FILE:4:30: channel 16 of 'a'; allowed: -1 to 15 for groups of 16\n"
             "FILE:5:5: a second table for 'a'\n  first at FILE:4:5");
-  EXPECT_EQ(error_reading("schema: 1\ngroup: 16\ntables:\n  - {input: a, channels: [-2]}\n"),
+  EXPECT_EQ(error_of_table("schema: 1\ngroup: 16\ntables:\n  - {input: a, channels: [-2]}\n"),
             "FILE:4:27: tables[0].channels[0] is -2; allowed: at least -1");
-  EXPECT_EQ(error_reading("schema: 1\ngroup: 16\ntables: []\n"), "FILE:3:9: there are no tables");
+  EXPECT_EQ(error_of_table("schema: 1\ngroup: 16\ntables: []\n"), "FILE:3:9: there are no tables");
 }
 
 TEST(ChannelTableFile, RefusesCountsThatDoNotFit) {
   const std::string head = "schema: 1\ngroup: 16\ntables:\n  - {input: a, channels: [0, 1], ";
-  EXPECT_EQ(error_reading(head + "above: [1]}\n"), "FILE:4:41: above of 'a' has 1 numbers for 2 groups");
-  EXPECT_EQ(error_reading(head + "above: [3, 3], hits: [3, 4]}\n"), "FILE:4:59: 4 hits of 'a' among 3 tokens");
-  EXPECT_EQ(error_reading(head + "decision: ocs}\n"),
+  EXPECT_EQ(error_of_table(head + "above: [1]}\n"), "FILE:4:41: above of 'a' has 1 numbers for 2 groups");
+  EXPECT_EQ(error_of_table(head + "above: [3, 3], hits: [3, 4]}\n"), "FILE:4:59: 4 hits of 'a' among 3 tokens");
+  EXPECT_EQ(error_of_table(head + "decision: ocs}\n"),
             "FILE:4:44: unknown value 'ocs' for tables[0].decision\n  allowed: osc, fallback; did you mean 'osc'?");
 }
 

@@ -19,7 +19,7 @@ const std::string kMoe = R"({
   "num_experts_per_tok": 8, "decoder_sparse_step": 2, "mlp_only_layers": [3], "tie_word_embeddings": true
 })";
 
-std::string error_reading(const std::string& content) {
+std::string error_of_config(const std::string& content) {
   const ScratchFile file(".json", content);
   return error_of([&] { read_config_json(file.path()); }, file.path());
 }
@@ -61,27 +61,27 @@ TEST(ConfigJson, MixesDenseAndExpertLayers) {
 }
 
 TEST(ConfigJson, RefusesWhatIsMissingOrWrong) {
-  EXPECT_EQ(error_reading(replaced(kDense, "\"hidden_size\"", "\"hidden\"")), "FILE: missing key 'hidden_size'");
-  EXPECT_EQ(error_reading(replaced(kDense, "4096", "\"4096\"")),
+  EXPECT_EQ(error_of_config(replaced(kDense, "\"hidden_size\"", "\"hidden\"")), "FILE: missing key 'hidden_size'");
+  EXPECT_EQ(error_of_config(replaced(kDense, "4096", "\"4096\"")),
             "FILE: 'hidden_size' must be an integer from 1 to 1073741824, found the text '4096'");
-  EXPECT_EQ(error_reading(replaced(kDense, "4096", "0")),
+  EXPECT_EQ(error_of_config(replaced(kDense, "4096", "0")),
             "FILE: 'hidden_size' must be an integer from 1 to 1073741824, found the integer 0");
-  EXPECT_EQ(error_reading(replaced(kDense, "false", "0")),
+  EXPECT_EQ(error_of_config(replaced(kDense, "false", "0")),
             "FILE: 'tie_word_embeddings' must be true or false, found the integer 0");
-  EXPECT_EQ(error_reading(replaced(kDense, "\"model_type\": \"qwen3\"", "\"model_type\": \"llama\"")),
+  EXPECT_EQ(error_of_config(replaced(kDense, "\"model_type\": \"qwen3\"", "\"model_type\": \"llama\"")),
             "FILE: architecture 'llama' is not supported; allowed: qwen3 (Qwen3ForCausalLM), qwen3_moe "
             "(Qwen3MoeForCausalLM)");
-  EXPECT_EQ(error_reading(replaced(kDense, "\"num_key_value_heads\": 8", "\"num_key_value_heads\": 7")),
+  EXPECT_EQ(error_of_config(replaced(kDense, "\"num_key_value_heads\": 8", "\"num_key_value_heads\": 7")),
             "FILE: num_attention_heads = 32 is no multiple of num_key_value_heads = 7");
-  EXPECT_EQ(error_reading(replaced(kMoe, "[3]", "[6]")), "FILE: 'mlp_only_layers' holds layer 6, the model has 6");
-  EXPECT_EQ(error_reading("[]"), "FILE: expected an object, found a list");
-  EXPECT_EQ(error_reading("{}"), "FILE: neither 'model_type' nor 'architectures' is there");
+  EXPECT_EQ(error_of_config(replaced(kMoe, "[3]", "[6]")), "FILE: 'mlp_only_layers' holds layer 6, the model has 6");
+  EXPECT_EQ(error_of_config("[]"), "FILE: expected an object, found a list");
+  EXPECT_EQ(error_of_config("{}"), "FILE: neither 'model_type' nor 'architectures' is there");
 }
 
 TEST(ConfigJson, MalformedTextIsReportedWithLineAndColumn) {
-  const std::string error = error_reading("{\n  \"hidden_size\": 4096,\n  oops\n}");
+  const std::string error = error_of_config("{\n  \"hidden_size\": 4096,\n  oops\n}");
   EXPECT_EQ(error.find("FILE:3:3: not valid JSON: "), 0U) << error;
-  EXPECT_EQ(error_reading(R"({"a": 1, "a": 2})"), "FILE: duplicate key 'a' in the JSON text");
+  EXPECT_EQ(error_of_config(R"({"a": 1, "a": 2})"), "FILE: duplicate key 'a' in the JSON text");
 }
 
 }  // namespace

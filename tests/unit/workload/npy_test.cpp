@@ -15,7 +15,7 @@ using numerics::Matrix;
 using numerics::MatrixView;
 
 // Magic, version, header length and header put together.
-std::string file_of(const std::string& header, const std::string& data = "", int version = 1) {
+std::string npy_of(const std::string& header, const std::string& data = "", int version = 1) {
   std::string text = "\x93NUMPY";
   text += static_cast<char>(version);
   text += '\0';
@@ -27,69 +27,69 @@ std::string header_of(const std::string& descr, const std::string& shape, const 
   return "{'descr': '" + descr + "', 'fortran_order': " + fortran + ", 'shape': " + shape + ", }\n";
 }
 
-std::string error_reading(const std::string& content, const NpyOptions& options = {}) {
+std::string error_of_npy(const std::string& content, const NpyOptions& options = {}) {
   const ScratchFile file(".npy", content);
   return error_of([&] { NpyFile reader(file.path(), options); }, file.path());
 }
 
 std::string error_of_header(const std::string& header) {
-  return error_reading(file_of(header));
+  return error_of_npy(npy_of(header));
 }
 
 const std::string kSixFloats(24, '\x3F');
 
 TEST(Npy, ReadsEveryVersionAndType) {
   for (const int version : {1, 2, 3}) {
-    const ScratchFile file(".npy", file_of(header_of("<f4", "(2, 3)"), kSixFloats, version));
+    const ScratchFile file(".npy", npy_of(header_of("<f4", "(2, 3)"), kSixFloats, version));
     const NpyFile npy(file.path());
     EXPECT_EQ(npy.dtype(), Dtype::fp32);
     EXPECT_EQ(npy.rows(), 2);
     EXPECT_EQ(npy.cols(), 3);
     EXPECT_EQ(std::memcmp(npy.data(), kSixFloats.data(), kSixFloats.size()), 0);
   }
-  const ScratchFile half(".npy", file_of(header_of("<f2", "(3, 2)"), kSixFloats.substr(12)));
+  const ScratchFile half(".npy", npy_of(header_of("<f2", "(3, 2)"), kSixFloats.substr(12)));
   EXPECT_EQ(NpyFile(half.path()).dtype(), Dtype::fp16);
   for (const char* descr : {"<V2", "|V2"}) {
-    const ScratchFile file(".npy", file_of(header_of(descr, "(3, 2)"), kSixFloats.substr(12)));
+    const ScratchFile file(".npy", npy_of(header_of(descr, "(3, 2)"), kSixFloats.substr(12)));
     EXPECT_EQ(NpyFile(file.path(), {.void_is_bf16 = true}).dtype(), Dtype::bf16);
   }
 }
 
 TEST(Npy, TakesAnyOrderOfKeysAndEitherQuote) {
   const std::string header = R"({"shape":(2,3,),"fortran_order":False,"descr":"<f4"})";
-  EXPECT_EQ(error_reading(file_of(header, kSixFloats)), "");
+  EXPECT_EQ(error_of_npy(npy_of(header, kSixFloats)), "");
 }
 
 TEST(Npy, EmptyMatricesHaveNoData) {
-  EXPECT_EQ(error_reading(file_of(header_of("<f4", "(0, 64)"))), "");
-  EXPECT_EQ(error_reading(file_of(header_of("<f4", "(64, 0)"))), "");
+  EXPECT_EQ(error_of_npy(npy_of(header_of("<f4", "(0, 64)"))), "");
+  EXPECT_EQ(error_of_npy(npy_of(header_of("<f4", "(64, 0)"))), "");
 }
 
 TEST(Npy, EveryTruncationIsRefused) {
-  const std::string whole = file_of(header_of("<f4", "(2, 3)"), kSixFloats);
+  const std::string whole = npy_of(header_of("<f4", "(2, 3)"), kSixFloats);
   for (std::size_t size = 0; size < whole.size(); ++size) {
-    const std::string error = error_reading(whole.substr(0, size));
+    const std::string error = error_of_npy(whole.substr(0, size));
     EXPECT_EQ(error.find(size < 1 ? "FILE: no .npy file: " : "FILE: truncated: "), 0U) << size << ": " << error;
   }
-  EXPECT_EQ(error_reading(whole.substr(0, 7)),
+  EXPECT_EQ(error_of_npy(whole.substr(0, 7)),
             "FILE: truncated: the file has 7 bytes, 1 are missing to the end of the version");
-  EXPECT_EQ(error_reading(whole.substr(0, 9)),
+  EXPECT_EQ(error_of_npy(whole.substr(0, 9)),
             "FILE: truncated: the file has 9 bytes, 1 are missing to the end of the header length");
-  EXPECT_EQ(error_reading(whole.substr(0, whole.size() - 30)), "FILE: truncated: the file has " +
-                                                                   std::to_string(whole.size() - 30) +
-                                                                   " bytes, 6 are missing to the end of the header");
-  EXPECT_EQ(error_reading(whole.substr(0, whole.size() - 1)),
+  EXPECT_EQ(error_of_npy(whole.substr(0, whole.size() - 30)), "FILE: truncated: the file has " +
+                                                                  std::to_string(whole.size() - 30) +
+                                                                  " bytes, 6 are missing to the end of the header");
+  EXPECT_EQ(error_of_npy(whole.substr(0, whole.size() - 1)),
             "FILE: truncated: shape [2, 3] of '<f4' needs 24 bytes, 1 of them are missing");
-  EXPECT_EQ(error_reading(whole + "xy"), "FILE: 2 bytes behind the array");
+  EXPECT_EQ(error_of_npy(whole + "xy"), "FILE: 2 bytes behind the array");
 }
 
 TEST(Npy, RefusesWhatIsNoNpyFile) {
-  EXPECT_EQ(error_reading("PK\x03\x04 an archive"), "FILE: no .npy file: it does not start with '\\x93NUMPY'");
-  EXPECT_EQ(error_reading(std::string("\x93NUMPY\x04\0\x76\0", 10)),
+  EXPECT_EQ(error_of_npy("PK\x03\x04 an archive"), "FILE: no .npy file: it does not start with '\\x93NUMPY'");
+  EXPECT_EQ(error_of_npy(std::string("\x93NUMPY\x04\0\x76\0", 10)),
             "FILE: version 4.0 of the .npy format; allowed: 1.0, 2.0, 3.0");
-  EXPECT_EQ(error_reading(std::string("\x93NUMPY\x01\x01\x76\0", 10)),
+  EXPECT_EQ(error_of_npy(std::string("\x93NUMPY\x01\x01\x76\0", 10)),
             "FILE: version 1.1 of the .npy format; allowed: 1.0, 2.0, 3.0");
-  EXPECT_EQ(error_reading(std::string("\x93NUMPY\x02\0\xFF\xFF\xFF\xFF", 12)),
+  EXPECT_EQ(error_of_npy(std::string("\x93NUMPY\x02\0\xFF\xFF\xFF\xFF", 12)),
             "FILE: the header length is 4294967295 bytes; allowed: at most 65535");
 }
 

@@ -51,7 +51,7 @@ void write(const std::string& path, const std::string& name, const QuantisedMatr
   });
 }
 
-std::string error_reading(const ScratchFile& file, const std::string& name = "") {
+std::string error_of_quantised(const ScratchFile& file, const std::string& name = "") {
   return error_of([&] { read_quantised(SafetensorsFile(file.path()), name); }, file.path());
 }
 
@@ -154,8 +154,9 @@ TEST(QuantisedFile, OneOfSeveralOperandsIsChosenByName) {
     }
   });
   EXPECT_EQ(read_quantised(SafetensorsFile(file.path()), "second").codes, second.codes);
-  EXPECT_EQ(error_reading(file), "FILE: 2 quantised operands; choose one with FILE:NAME\n  operands: first, second");
-  EXPECT_EQ(error_reading(file, "frist"),
+  EXPECT_EQ(error_of_quantised(file),
+            "FILE: 2 quantised operands; choose one with FILE:NAME\n  operands: first, second");
+  EXPECT_EQ(error_of_quantised(file, "frist"),
             "FILE: no quantised operand 'frist'\n  operands: first, second; did you mean 'first'?");
 }
 
@@ -164,7 +165,7 @@ TEST(QuantisedFile, WhatDoesNotFitIsRefused) {
   const ScratchFile file(".safetensors");
   const auto error = [&](const Parts& parts) {
     write(file.path(), "", matrix, parts);
-    return error_reading(file);
+    return error_of_quantised(file);
   };
   EXPECT_EQ(error({}), "");
   EXPECT_EQ(error({.metadata = {{"format", "mxfp5"}}}).substr(0, 46),
@@ -192,7 +193,7 @@ TEST(QuantisedFile, CodesBehindTheLastColumnMustBeZero) {
   odd.codes[static_cast<std::size_t>(odd.row_bytes + 16)] |= 0x30;
   const ScratchFile file(".safetensors");
   write(file.path(), "", odd);
-  EXPECT_EQ(error_reading(file),
+  EXPECT_EQ(error_of_quantised(file),
             "FILE: tensor 'codes': code 3 at [1, 33], behind the last of 33 columns, where the code of zero, 0, is "
             "expected");
   QuantisedMatrix asymmetric = sample(FormatId::int4_asym, 1, 100);
@@ -200,13 +201,14 @@ TEST(QuantisedFile, CodesBehindTheLastColumnMustBeZero) {
   ASSERT_GT(zero, 0);
   asymmetric.codes[50] = 0;
   write(file.path(), "", asymmetric);
-  EXPECT_EQ(error_reading(file),
+  EXPECT_EQ(error_of_quantised(file),
             fmt::format("FILE: tensor 'codes': code 0 at [0, 100], behind the last of 100 columns, where the code of "
                         "zero, {}, is expected",
                         zero));
   asymmetric.block_scale[2] = 16;
   write(file.path(), "", asymmetric);
-  EXPECT_EQ(error_reading(file), "FILE: tensor 'codes': the zero point of block 0 in row 0 is 16; allowed: 0 to 15");
+  EXPECT_EQ(error_of_quantised(file),
+            "FILE: tensor 'codes': the zero point of block 0 in row 0 is 16; allowed: 0 to 15");
 }
 
 TEST(QuantisedFile, NonfiniteElementsAreFoundWithTheirPlace) {

@@ -9,13 +9,13 @@ namespace oscsim {
 namespace {
 
 // Length, header and data put together.
-std::string file_of(const std::string& header, const std::string& data) {
+std::string safetensors_of(const std::string& header, const std::string& data) {
   std::string text;
   for (int i = 0; i < 8; ++i) text += static_cast<char>(header.size() >> (8 * i) & 0xFF);
   return text + header + data;
 }
 
-std::string error_reading(const std::string& content) {
+std::string error_of_safetensors(const std::string& content) {
   const ScratchFile file(".safetensors", content);
   return error_of([&] { SafetensorsFile reader(file.path()); }, file.path());
 }
@@ -24,8 +24,9 @@ const std::string kTwoTensors =
     R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"BF16","shape":[1,2],"data_offsets":[2,6]}})";
 
 TEST(SafetensorsFile, ReadsTensorsAndMetadata) {
-  const ScratchFile file(".safetensors",
-                         file_of(R"({"__metadata__":{"made":"by hand"},)" + kTwoTensors.substr(1) + "   ", "xyABCD"));
+  const ScratchFile file(
+      ".safetensors",
+      safetensors_of(R"({"__metadata__":{"made":"by hand"},)" + kTwoTensors.substr(1) + "   ", "xyABCD"));
   const SafetensorsFile reader(file.path());
   EXPECT_EQ(reader.metadata().at("made"), "by hand");
   ASSERT_EQ(reader.tensors().size(), 2U);
@@ -37,45 +38,50 @@ TEST(SafetensorsFile, ReadsTensorsAndMetadata) {
 }
 
 TEST(SafetensorsFile, EveryTruncationSaysHowManyBytesAreMissing) {
-  const std::string whole = file_of(kTwoTensors, "xyABCD");
-  EXPECT_EQ(error_reading(whole), "");
+  const std::string whole = safetensors_of(kTwoTensors, "xyABCD");
+  EXPECT_EQ(error_of_safetensors(whole), "");
   for (std::size_t size = 0; size < whole.size(); ++size) {
     const std::size_t header_end = 8 + kTwoTensors.size();
     const std::size_t part_end = size < 8 ? 8 : size < header_end ? header_end : whole.size();
-    const std::string error = error_reading(whole.substr(0, size));
+    const std::string error = error_of_safetensors(whole.substr(0, size));
     EXPECT_NE(error.find("FILE: truncated: "), std::string::npos) << size << ": " << error;
     EXPECT_NE(error.find(fmt::format("{}{}", part_end - size, part_end == header_end ? " of them are missing" : "")),
               std::string::npos)
         << size << ": " << error;
   }
-  EXPECT_EQ(error_reading(whole.substr(0, 5)),
+  EXPECT_EQ(error_of_safetensors(whole.substr(0, 5)),
             "FILE: truncated: the file has 5 bytes, 3 are missing to the end of the header length");
-  EXPECT_EQ(error_reading(whole.substr(0, whole.size() - 1)),
+  EXPECT_EQ(error_of_safetensors(whole.substr(0, whole.size() - 1)),
             "FILE: truncated: tensor 'b' ends at byte 6 of the data, the file has 5; 1 bytes are missing");
 }
 
 TEST(SafetensorsFile, RefusesWhatIsNoSafetensorsFile) {
-  EXPECT_EQ(error_reading(std::string(8, '\xFF')),
+  EXPECT_EQ(error_of_safetensors(std::string(8, '\xFF')),
             "FILE: no safetensors file: the header length is 18446744073709551615 bytes; allowed: at most 100000000");
-  EXPECT_EQ(error_reading(std::string("\x01\xE1\xF5\x05\0\0\0\0", 8)),
+  EXPECT_EQ(error_of_safetensors(std::string("\x01\xE1\xF5\x05\0\0\0\0", 8)),
             "FILE: no safetensors file: the header length is 100000001 bytes; allowed: at most 100000000");
-  EXPECT_EQ(error_reading(std::string("\0\xE1\xF5\x05\0\0\0\0{", 9)),
+  EXPECT_EQ(error_of_safetensors(std::string("\0\xE1\xF5\x05\0\0\0\0{", 9)),
             "FILE: truncated: the header has 100000000 bytes, 99999999 of them are missing");
-  EXPECT_EQ(error_reading(std::string(8, '\0')), "FILE: no safetensors file: the header does not start with '{'");
-  EXPECT_EQ(error_reading(file_of(" {}", "")), "FILE: no safetensors file: the header does not start with '{'");
-  EXPECT_EQ(error_reading(file_of("[]", "")), "FILE: no safetensors file: the header does not start with '{'");
-  const std::string broken = error_reading(file_of(R"({"a":)", ""));
+  EXPECT_EQ(error_of_safetensors(std::string(8, '\0')),
+            "FILE: no safetensors file: the header does not start with '{'");
+  EXPECT_EQ(error_of_safetensors(safetensors_of(" {}", "")),
+            "FILE: no safetensors file: the header does not start with '{'");
+  EXPECT_EQ(error_of_safetensors(safetensors_of("[]", "")),
+            "FILE: no safetensors file: the header does not start with '{'");
+  const std::string broken = error_of_safetensors(safetensors_of(R"({"a":)", ""));
   EXPECT_EQ(broken.find("FILE: header:1:6: not valid JSON: "), 0U) << broken;
-  EXPECT_NE(error_reading(file_of("{\"\xFF\":1}", "")).find("not valid JSON"), std::string::npos);
-  EXPECT_NE(error_reading(file_of(R"({}{})", "")).find("not valid JSON"), std::string::npos);
-  EXPECT_EQ(error_reading(file_of(R"({"a":[[[[)" + std::string(1000, '['), "")),
+  EXPECT_NE(error_of_safetensors(safetensors_of("{\"\xFF\":1}", "")).find("not valid JSON"), std::string::npos);
+  EXPECT_NE(error_of_safetensors(safetensors_of(R"({}{})", "")).find("not valid JSON"), std::string::npos);
+  EXPECT_EQ(error_of_safetensors(safetensors_of(R"({"a":[[[[)" + std::string(1000, '['), "")),
             "FILE: header: JSON nested more than 3 deep");
 }
 
 TEST(SafetensorsFile, RefusesDuplicateKeys) {
   const std::string a = R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})";
-  EXPECT_EQ(error_reading(file_of("{" + a + "," + a + "}", "x")), "FILE: header: duplicate key 'a' in the JSON text");
-  EXPECT_EQ(error_reading(file_of(R"({"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x")),
+  EXPECT_EQ(error_of_safetensors(safetensors_of("{" + a + "," + a + "}", "x")),
+            "FILE: header: duplicate key 'a' in the JSON text");
+  EXPECT_EQ(error_of_safetensors(
+                safetensors_of(R"({"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x")),
             "FILE: header: duplicate key 'dtype' in the JSON text");
 }
 
@@ -85,22 +91,22 @@ TEST(SafetensorsFile, RefusesHolesOverlapsAndBytesBehindTheEnd) {
         R"({{"a":{{"dtype":"U8","shape":[2],"data_offsets":{}}},"b":{{"dtype":"U8","shape":[2],"data_offsets":{}}}}})",
         first, second);
   };
-  EXPECT_EQ(error_reading(file_of(two("[0,2]", "[3,5]"), "01234")),
+  EXPECT_EQ(error_of_safetensors(safetensors_of(two("[0,2]", "[3,5]"), "01234")),
             "FILE: tensor 'b' starts at byte 3, expected 2: a hole behind 'a'");
-  EXPECT_EQ(error_reading(file_of(two("[0,2]", "[1,3]"), "012")),
+  EXPECT_EQ(error_of_safetensors(safetensors_of(two("[0,2]", "[1,3]"), "012")),
             "FILE: tensor 'b' starts at byte 1, expected 2: it overlaps 'a'");
-  EXPECT_EQ(error_reading(file_of(two("[0,2]", "[0,2]"), "01")),
+  EXPECT_EQ(error_of_safetensors(safetensors_of(two("[0,2]", "[0,2]"), "01")),
             "FILE: tensor 'b' starts at byte 0, expected 2: it overlaps 'a'");
-  EXPECT_EQ(error_reading(file_of(two("[1,3]", "[3,5]"), "01234")),
+  EXPECT_EQ(error_of_safetensors(safetensors_of(two("[1,3]", "[3,5]"), "01234")),
             "FILE: tensor 'a' starts at byte 1, expected 0: a hole behind the header");
-  EXPECT_EQ(error_reading(file_of(two("[0,2]", "[2,4]"), "01234")),
+  EXPECT_EQ(error_of_safetensors(safetensors_of(two("[0,2]", "[2,4]"), "01234")),
             "FILE: 1 bytes behind the last tensor, which ends at byte 4 of the data");
-  EXPECT_EQ(error_reading(file_of(two("[2,4]", "[0,2]"), "0123")), "") << "any order in the header";
+  EXPECT_EQ(error_of_safetensors(safetensors_of(two("[2,4]", "[0,2]"), "0123")), "") << "any order in the header";
 }
 
 TEST(SafetensorsFile, RefusesRecordsThatAreWrong) {
   const auto tensor = [](const std::string& record) {
-    return error_reading(file_of("{\"a\":" + record + "}", "0123"));
+    return error_of_safetensors(safetensors_of("{\"a\":" + record + "}", "0123"));
   };
   EXPECT_EQ(tensor("3"), "FILE: tensor 'a': expected an object with dtype, shape, data_offsets, found the integer 3");
   EXPECT_EQ(tensor(R"({"dtype":"U8","shape":[4]})"), "FILE: tensor 'a': missing key 'data_offsets' in the header");
@@ -125,7 +131,7 @@ TEST(SafetensorsFile, RefusesRecordsThatAreWrong) {
             "FILE: tensor 'a': shape [4294967296, 4294967296] of U8 overflows: its bits do not fit in 63 bits");
   EXPECT_EQ(tensor(R"({"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,4]})"),
             "FILE: tensor 'a': shape holds the integer 18446744073709551615; allowed: integers from 0 to 2^63 - 1");
-  EXPECT_EQ(error_reading(file_of(R"({"__metadata__":{"a":1}})", "")),
+  EXPECT_EQ(error_of_safetensors(safetensors_of(R"({"__metadata__":{"a":1}})", "")),
             "FILE: __metadata__ 'a' is the integer 1; expected a text");
 }
 
