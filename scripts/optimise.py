@@ -25,16 +25,17 @@ import signal
 import sys
 import warnings
 
+sys.dont_write_bytecode = True  # nothing is written to the source tree
+
+import support  # noqa: E402
+
 try:
     import optuna
-except ImportError:
-    if os.path.basename(sys.prefix) == "venv-optimise":
-        raise
-    environment = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python_environment.sh")
-    os.execv(environment, [environment, "--optimise", os.path.abspath(__file__), *sys.argv[1:]])
+except ImportError as missing:
+    support.rerun(__file__, "optimise", missing)
 
-import oscsim
-from optimising.space_file import Problems, Settings, SpaceFile
+import oscsim  # noqa: E402
+from optimising.space_file import Problems, Settings, SpaceFile  # noqa: E402
 
 COMPARISONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
 # Columns that are no measure, or text.
@@ -213,10 +214,8 @@ class FolderLock:
 
 
 def write_whole(path, write):
-    part = path.with_name(path.name + ".part")
-    with part.open("w") as file:
+    with support.whole_file(path) as part, open(part, "w") as file:
         write(file)
-    part.replace(path)
 
 
 def interrupt(*_):

@@ -14,6 +14,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing is written to the source tree
 
+import support  # noqa: E402
 from figures import command  # noqa: E402
 from figures.reports import report_of  # noqa: E402
 from figures.results import ResultError  # noqa: E402
@@ -21,7 +22,7 @@ from figures.results import ResultError  # noqa: E402
 try:
     from figures import paper
 except ImportError as missing:
-    command.require_environment(__file__, missing)
+    support.rerun(__file__, "figures", missing)
 
 
 def show():

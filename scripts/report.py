@@ -9,11 +9,11 @@ The page has plotly.js in it (4.8 MB) and opens from disk without a network. Run
 scripts/python_environment.sh makes when it is missing.
 """
 
-import os
 import sys
 
 sys.dont_write_bytecode = True  # nothing is written to the source tree
 
+import support  # noqa: E402
 from figures import command  # noqa: E402
 from figures.reports import report_of  # noqa: E402
 from figures.results import ResultError  # noqa: E402
@@ -21,17 +21,16 @@ from figures.results import ResultError  # noqa: E402
 try:
     from figures.page import page_of
 except ImportError as missing:
-    command.require_environment(__file__, missing)
+    support.rerun(__file__, "figures", missing)
 
 
 def show():
     arguments = command.parsed_arguments(__doc__, ("FILE", "the page")).parse_args()
     page = page_of(report_of(arguments.result))
-    part = arguments.output + ".part"
     try:
-        with open(part, "w", encoding="utf-8", errors="replace") as file:
-            file.write(page)
-        os.replace(part, arguments.output)
+        with support.whole_file(arguments.output) as part:
+            with open(part, "w", encoding="utf-8", errors="replace") as file:
+                file.write(page)
     except OSError as error:
         raise ResultError(f"{arguments.output}: {error.strerror}") from error
     print(arguments.output)

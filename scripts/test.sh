@@ -64,7 +64,8 @@ step_format() {
 
 step_release() {
   say "release build and tests"
-  check "release build" configure_and_build build -DCMAKE_BUILD_TYPE=Release -DOSCSIM_BENCHMARKS=ON
+  check "release build" configure_and_build build -DCMAKE_BUILD_TYPE=Release -DOSCSIM_BENCHMARKS=ON \
+    -DOSCSIM_UNITY_TESTS=ON
   run_ctest build
 }
 
@@ -73,8 +74,8 @@ step_asan() {
   # SystemC and TBB keep memory to the end of the process: leaks are not looked for.
   export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
   # -g1: stack traces need lines, not variables; a fifth of the compile time. Unity: half of it. A name that two files of a
-  # target have in their unnamed namespaces is an error here: share it, or call the two things by two names. What a file
-  # forgets to include is found by the release build.
+  # target have in their unnamed namespaces is an error here: share it, or call the two things by two names. What a source
+  # file forgets to include is found by the release build.
   check "sanitizer build" configure_and_build build/asan -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-g1 \
     -DOSCSIM_SANITIZE=ON -DOSCSIM_BENCHMARKS=OFF -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0
   run_ctest build/asan

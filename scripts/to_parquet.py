@@ -11,14 +11,15 @@ is (DIR/sweep.json) stands in the file's metadata under "oscsim". Columns withou
 import os
 import sys
 
+sys.dont_write_bytecode = True  # nothing is written to the source tree
+
+import support  # noqa: E402
+
 try:
     import pyarrow
     from pyarrow import json, parquet
-except ImportError:
-    if os.path.basename(sys.prefix) == "venv-parquet":
-        raise
-    environment = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python_environment.sh")
-    os.execv(environment, [environment, "--parquet", os.path.abspath(__file__), *sys.argv[1:]])
+except ImportError as missing:
+    support.rerun(__file__, "parquet", missing)
 
 
 def table_of(folder):
@@ -38,8 +39,8 @@ def main():
     except OSError as error:
         sys.exit(f"{error}; oscsim sweep merge {sys.argv[1]} writes it")
     path = os.path.join(sys.argv[1], "results.parquet")
-    parquet.write_table(table, path + ".part")
-    os.replace(path + ".part", path)
+    with support.whole_file(path) as part:
+        parquet.write_table(table, part)
     print(f"{len(table)} rows, {table.num_columns} columns\n{path}")
 
 

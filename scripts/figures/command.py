@@ -1,19 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What report.py and plot.py share: their environment, their arguments, their errors."""
+"""What report.py and plot.py share: their arguments, their errors."""
 
 import argparse
 import os
 import sys
 
 from figures.results import ResultError
-
-
-def require_environment(script, missing):
-    """Runs the script again in build/venv-figures, unless it runs there."""
-    if os.path.basename(sys.prefix) == "venv-figures":
-        raise missing
-    environment = os.path.join(os.path.dirname(os.path.abspath(script)), "python_environment.sh")
-    os.execv(environment, [environment, "--figures", os.path.abspath(script), *sys.argv[1:]])
 
 
 def parsed_arguments(description, output):

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // oscsim quantize
-#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -9,6 +8,7 @@
 #include "sim/cli/commands.h"
 #include "sim/cli/standard_output.h"
 #include "sim/config/atomic_file.h"
+#include "sim/report/layers_table.h"
 #include "sim/report/text_table.h"
 #include "sim/report/version.h"
 #include "sim/run/cast_error.h"
@@ -67,10 +67,6 @@ Quantised quantise(const Job& job, const QuantisedOrigin& origin, SafetensorsBod
       measure_cast(matrix, cast, [&body](std::span<const float> decoded) { body.append(std::as_bytes(decoded)); });
   append_quantised(body, cast);
   return result;
-}
-
-std::string sqnr_text(double sqnr_db) {
-  return std::isinf(sqnr_db) && sqnr_db > 0 ? "exact" : fmt::format("{:.2f}", sqnr_db);
 }
 
 std::string report(const std::vector<Quantised>& results, const QuantizeArguments& arguments,

@@ -381,6 +381,10 @@ class ErrorTest(FiguresTest):
         self.assertEqual(
             (done.returncode, done.stderr), (2, "report.py: nowhere/report.html: No such file or directory\n")
         )
+        os.mkdir(self.path("folder"))
+        done = self.script("report", "run.json", "-o", "folder")
+        self.assertEqual((done.returncode, done.stderr), (2, "report.py: folder: Is a directory\n"))
+        self.assertFalse(os.path.exists(self.path("folder.part")))
 
 
 if __name__ == "__main__":
