@@ -20,12 +20,14 @@ if [[ $# -gt 0 ]]; then
   tidy build "$@"
   exit
 fi
+status=0
 mapfile -t rest < <(git ls-files --cached --others --exclude-standard '*.cpp')
 if [[ -f build/asan/compile_commands.json ]]; then
   mapfile -t units < <(sed -n 's/^ *"file": "\(.*\)",\?$/\1/p' build/asan/compile_commands.json | sort -u)
-  tidy build/asan "${units[@]}"
+  tidy build/asan "${units[@]}" || status=1
   # A unit is a source file, or a list of #include lines.
   mapfile -t rest < <(comm -23 <(printf '%s\n' "${rest[@]}" | sort) \
     <({ printf '%s\n' "${units[@]}"; sed -n 's/^#include "\(.*\.cpp\)"$/\1/p' "${units[@]}"; } | sed "s|^$PWD/||" | sort -u))
 fi
-tidy build "${rest[@]}"
+tidy build "${rest[@]}" || status=1
+exit $status

@@ -19,8 +19,9 @@ enum class JoinPlace : std::uint8_t {
   epilogue,  // on the way out: the drain reads both accumulators
 };
 
-inline constexpr std::int64_t kSmallestGroup = 2, kLargestGroup = 4096;  // channels that share one outlier channel
-inline constexpr double kLargestAlpha = 1e6;
+inline constexpr std::int64_t kSmallestGroup = 2,
+                              kLargestGroup = 4096;  // channels that share one outlier channel; assumed
+inline constexpr double kLargestAlpha = 1e6;         // of a mean magnitude; assumed
 
 // The 16-bit branch of OSC (arXiv 2604.12782): one outlier channel for each group of channels.
 struct OutlierParams {

@@ -13,7 +13,7 @@
 
 namespace oscsim {
 
-inline constexpr std::int64_t kMostThreads = 1024;
+inline constexpr std::int64_t kMostThreads = 1024;  // of --threads; assumed
 
 std::int64_t integer_argument(const std::string& option, const std::string& text, std::int64_t min,
                               std::int64_t max = std::numeric_limits<std::int64_t>::max());

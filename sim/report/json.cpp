@@ -182,7 +182,7 @@ std::string result_json(const RunResult& result) {
   json["area_mm2"] = {{"total", result.area.total()},
                       {"parts", parts_json(result.area)},
                       {"assumed_share", result.area.assumed_share()}};
-  // File names need not be UTF-8; JSON must be.
+  // Numbers that are not finite become null. File names need not be UTF-8; JSON must be.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
