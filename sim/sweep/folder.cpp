@@ -103,7 +103,8 @@ std::optional<std::int64_t> environment_number(const char* name) {
 Shard parse_shard(const std::string& text) {
   const std::size_t slash = text.find('/');
   const auto index = config::parse_integer(text.substr(0, slash)).value;
-  const auto count = slash == std::string::npos ? std::nullopt : config::parse_integer(text.substr(slash + 1)).value;
+  const std::string of = slash == std::string::npos ? "" : text.substr(slash + 1);  // no number either
+  const auto count = config::parse_integer(of).value;
   if (!index || !count || *count < 1 || *count > kMostShards || *index < 1 || *index > *count)
     input_error("--shard: '{}' is no shard; write i/n, with i from 1 to n and n up to {}", text, kMostShards);
   return {*index, *count};
