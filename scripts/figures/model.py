@@ -26,6 +26,7 @@ CYCLE_STYLES = {
     "wait_tensor": ("#8878C3", "/"),
     "wait_vector": ("#44AA99", "/"),
     "wait_drain": ("#AA4499", "/"),
+    "wait_memory": ("#882255", "/"),
     "idle": ("#DDDDDD", ""),
 }
 ENERGY_STYLES = {
@@ -116,6 +117,31 @@ class Box:
 
 
 @dataclasses.dataclass
+class Group:
+    """Categories of one kind, the first on top, each with a box or None."""
+
+    title: str
+    names: list
+    boxes: list
+
+
+@dataclasses.dataclass
+class Groups:
+    """Horizontal boxes, group under group, on axes of one kind: categories have no order, so no line joins them, and
+    every one has a row for its name."""
+
+    groups: list
+    axis: Axis
+
+    def limits(self):
+        """Of the values of all groups, with room beside them."""
+        boxes = [box for group in self.groups for box in group.boxes if box]
+        least, greatest = min(box.least for box in boxes), max(box.greatest for box in boxes)
+        room = 0.04 * (greatest - least) or 0.04 * abs(least) or 1
+        return least - room, greatest + room
+
+
+@dataclasses.dataclass
 class Panel:
     title: str
     x: Axis
@@ -162,7 +188,16 @@ class Figure:
     name: str  # of its files
     title: str
     caption: str
-    content: object  # Bars, Panels or Parallel
+    content: object  # Bars, Panels, Groups or Parallel
+
+
+class Cell(str):
+    """A text that is sorted by a value."""
+
+    def __new__(cls, text, value):
+        cell = super().__new__(cls, text)
+        cell.value = value
+        return cell
 
 
 @dataclasses.dataclass
@@ -172,6 +207,7 @@ class Table:
     rows: list  # of texts
     note: str = ""
     is_open: bool = True
+    shown: int = None  # rows that are seen at first, of the order in force; None: all
 
 
 @dataclasses.dataclass

@@ -6,16 +6,18 @@ import json
 import os
 
 import jinja2
+import markupsafe
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from figures.model import Bars, Panels
+from figures.model import Bars, Groups, Panels
 
 FONT = {"family": "system-ui, sans-serif", "size": 13, "color": "#222222"}
 COLUMNS = 3  # panels in a row
 PANEL_HEIGHT = 300  # pixels
 BAR_HEIGHT = 24
+GROUP_HEIGHT = 64  # between groups: their titles and ticks
 CIVIDIS = ["#FEE838", "#BCAF6F", "#7C7B78", "#434E6C", "#00224E"]  # five colours of the map that paper.py draws with
 # Above the plot and below the buttons.
 LEGEND = {"orientation": "h", "traceorder": "normal", "y": 1, "yanchor": "bottom", "x": 0, "xanchor": "left"}
@@ -73,13 +75,13 @@ def bars(content):
     return figure
 
 
-def add_boxes(figure, boxes, row, column):
+def add_boxes(figure, boxes, row, column, is_horizontal=False):
     columns = zip(*((box.position, box.least, box.lower, box.median, box.upper, box.greatest) for box in boxes))
-    x, least, lower, median, upper, greatest = map(list, columns)
+    places, least, lower, median, upper, greatest = map(list, columns)
     figure.add_box(
         row=row,
         col=column,
-        x=x,
+        **({"y": places, "orientation": "h"} if is_horizontal else {"x": places}),
         lowerfence=least,
         q1=lower,
         median=median,
@@ -89,7 +91,7 @@ def add_boxes(figure, boxes, row, column):
         line={"color": "#4477AA", "width": 1},
         fillcolor="#C5D5E6",
         showlegend=False,
-        hoverinfo="y",
+        hoverinfo="x" if is_horizontal else "y",
     )
 
 
@@ -135,6 +137,37 @@ def panels(content):
         figure.update_xaxes(axis_of(panel.x), row=row, col=column)
         figure.update_yaxes(axis_of(panel.y), row=row, col=column)
     figure.update_layout(height=height * rows + 30, hovermode="closest", legend=LEGEND)
+    return figure
+
+
+def groups(content):
+    counts = [len(group.names) for group in content.groups]
+    height = BAR_HEIGHT * sum(counts) + GROUP_HEIGHT * len(counts)
+    figure = make_subplots(
+        len(counts), 1, row_heights=counts, vertical_spacing=0 if len(counts) == 1 else GROUP_HEIGHT / height
+    )
+    for row, group in enumerate(content.groups, 1):
+        if boxes := [box for box in group.boxes if box]:
+            add_boxes(figure, boxes, row, 1, is_horizontal=True)
+        else:  # or plotly leaves the axes out
+            figure.add_scatter(row=row, col=1, x=[None], y=[None], showlegend=False)
+        names = {"tickvals": list(range(len(group.names))), "ticktext": [escaped(name) for name in group.names]}
+        options = {"automargin": True, "ticksuffix": "  ", "range": [len(group.names) - 0.5, -0.5], "zeroline": False}
+        figure.update_yaxes(names | options | {"showgrid": False}, row=row, col=1)
+        label = content.axis.label if row == len(counts) else ""
+        x_axis = axis_of(content.axis) | {"range": content.limits(), "title": {"text": escaped(label), "standoff": 8}}
+        figure.update_xaxes(x_axis, row=row, col=1)
+        figure.add_annotation(
+            text=f"<b>{escaped(group.title)}</b>",
+            xref="x domain" if row == 1 else f"x{row} domain",
+            yref="y domain" if row == 1 else f"y{row} domain",
+            x=0,
+            y=1,
+            xanchor="left",
+            yanchor="bottom",
+            showarrow=False,
+        )
+    figure.update_layout(height=height + 70, showlegend=False)
     return figure
 
 
@@ -186,7 +219,7 @@ def parallel(content):
         "range": [-0.1, len(columns) - 0.4],
     }
     figure.update_layout(
-        height=480,
+        height=max(480, 160 + 14 * max(len(ticks) for _, ticks in columns)),
         hovermode="closest",
         xaxis=hidden | x_axis,
         yaxis=hidden | {"showticklabels": False, "range": [-0.03, 1.03]},
@@ -198,7 +231,7 @@ def parallel(content):
 
 
 def drawn(content):
-    draw = bars if isinstance(content, Bars) else panels if isinstance(content, Panels) else parallel
+    draw = {Bars: bars, Panels: panels, Groups: groups}.get(type(content), parallel)
     figure = draw(content)
     layout = {"template": "none", "font": FONT, "paper_bgcolor": "white", "plot_bgcolor": "white"}
     if draw is not parallel:
@@ -217,6 +250,13 @@ def in_script(text):
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
+def sort_key(cell):
+    """The attribute that sorts a cell which shows less than its value, or its value in a unit."""
+    value = getattr(cell, "value", None)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return markupsafe.Markup(f' data-value="{value!r}"') if is_number else ""
+
+
 def page_of(report):
     loader = jinja2.FileSystemLoader(os.path.dirname(os.path.abspath(__file__)))
     environment = jinja2.Environment(
@@ -225,6 +265,7 @@ def page_of(report):
     plots = ",\n".join(in_script(drawn(figure.content).to_json()) for figure in report.figures)
     return environment.get_template("page.html.j2").render(
         report=report,
+        sort_key=sort_key,
         plots=f"[{plots}]",
         names=[figure.name for figure in report.figures],
         plotly=get_plotlyjs(),

@@ -11,8 +11,11 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.collections import LineCollection  # noqa: E402
 
-from figures.model import Bars, Panels  # noqa: E402
+import support  # noqa: E402
+from figures.model import Bars, Groups, Panels  # noqa: E402
 
+SUFFIXES = (".pdf", ".png")
+MOST_PIXELS = 60000  # of a side; matplotlib draws less than 2^16
 SINGLE, DOUBLE = 3.5, 7.16  # inches, a column and two of an IEEE page
 MARKERS = {
     "circle": "o",
@@ -37,7 +40,6 @@ STYLE = {
     "lines.linewidth": 0.9,
     "lines.markersize": 3.5,
     "pdf.fonttype": 42,  # TrueType: embedded, and editable
-    "savefig.dpi": 300,
     "text.parse_math": False,  # a $ in a name is a $
 }
 
@@ -53,7 +55,7 @@ def set_axis(axis, which, plot):
         getattr(plot, f"{which}axis").set_minor_locator(matplotlib.ticker.NullLocator())
     long_text = max((len(text) for _, text in axis.ticks), default=0) if axis.ticks else 0
     if which == "x" and axis.ticks and long_text * len(axis.ticks) > 36:
-        plot.tick_params("x", labelrotation=35)
+        plot.tick_params("x", labelrotation=35 if len(axis.ticks) <= 5 else 90)
 
 
 def legend_above(figure, handles, labels, columns):
@@ -117,7 +119,7 @@ def add_series(plot, series):
             plot.annotate(text, at, textcoords="offset points", xytext=where, fontsize=6, **align)
 
 
-def add_boxes(plot, boxes):
+def add_boxes(plot, boxes, orientation="vertical"):
     stats = [
         {"med": box.median, "q1": box.lower, "q3": box.upper, "whislo": box.least, "whishi": box.greatest, "fliers": []}
         for box in boxes
@@ -126,6 +128,7 @@ def add_boxes(plot, boxes):
     plot.bxp(
         stats,
         [box.position for box in boxes],
+        orientation=orientation,
         widths=0.5,
         showfliers=False,
         manage_ticks=False,
@@ -158,9 +161,26 @@ def panels(content, width):
     return figure
 
 
+def groups(content, width):
+    counts = [len(group.names) for group in content.groups]
+    size = (width, 0.45 + 0.15 * sum(counts) + 0.4 * len(counts))
+    options = {"layout": "constrained", "squeeze": False, "sharex": True}
+    figure, grid = pyplot.subplots(len(counts), 1, figsize=size, height_ratios=counts, **options)
+    for plot, group in zip(grid.flat, content.groups):
+        if boxes := [box for box in group.boxes if box]:
+            add_boxes(plot, boxes, "horizontal")
+        plot.set_yticks(range(len(group.names)), group.names)
+        plot.set_ylim(len(group.names) - 0.5, -0.5)
+        plot.set_xlim(*content.limits())
+        plot.set_title(group.title, loc="left", fontsize=7, fontweight="bold")
+    set_axis(content.axis, "x", plot)
+    return figure
+
+
 def parallel(content, width):
-    figure, plot = pyplot.subplots(figsize=(width, 2.6), layout="constrained")
     columns = [dimension.scaled() for dimension in content.dimensions]
+    height = max(2.6, 1 + 0.09 * max(len(ticks) for _, ticks in columns))
+    figure, plot = pyplot.subplots(figsize=(width, height), layout="constrained")
     order = sorted(range(len(content.colours)), key=lambda at: content.colours[at])  # the highest on top
     lines = [[(place, values[at]) for place, (values, _) in enumerate(columns)] for at in order]
     drawn = LineCollection(
@@ -189,27 +209,30 @@ def width_of(content):
     """One column for a single plot that fits it, else two."""
     if isinstance(content, Bars):
         return SINGLE if len(content.categories) <= 12 and max(map(len, content.categories)) <= 24 else DOUBLE
+    if isinstance(content, Groups):
+        return SINGLE if max(len(name) for group in content.groups for name in group.names) <= 24 else DOUBLE
     return SINGLE if isinstance(content, Panels) and len(content.panels) == 1 else DOUBLE
 
 
 def draw(figure):
     content = figure.content
-    kind = bars if isinstance(content, Bars) else panels if isinstance(content, Panels) else parallel
+    kind = {Bars: bars, Panels: panels, Groups: groups}.get(type(content), parallel)
     return kind(content, width_of(content))
+
+
+def paths_of(report, folder):
+    return [os.path.join(folder, figure.name + suffix) for figure in report.figures for suffix in SUFFIXES]
 
 
 def write(report, folder):
     """The paths of what it writes."""
-    paths = []
     with matplotlib.rc_context(STYLE):
         for figure in report.figures:
             drawn = draw(figure)
-            for suffix, metadata in (
-                (".pdf", {"CreationDate": None, "Title": figure.title}),
-                (".png", {"Title": figure.title}),
-            ):
-                path = os.path.join(folder, figure.name + suffix)
-                drawn.savefig(path, metadata=metadata)
-                paths.append(path)
+            dpi = min(300, MOST_PIXELS / max(drawn.get_size_inches()))
+            for suffix in SUFFIXES:
+                metadata = {"Title": figure.title} | ({"CreationDate": None} if suffix == ".pdf" else {})
+                with support.whole_file(os.path.join(folder, figure.name + suffix)) as file:
+                    drawn.savefig(file, format=suffix[1:], metadata=metadata, dpi=dpi)
             pyplot.close(drawn)
-    return paths
+    return paths_of(report, folder)

@@ -24,6 +24,7 @@ def run_report(result):
         run_figures.speedup_by_gemm(run) if run.gemms else None,
         run_figures.speedup_by_layer(run),
         run_figures.speedup_by_m(run),
+        run_figures.accuracy_by_gemm(run),
         run_figures.roofline(run),
         *run_figures.stacks(run),
     ]
@@ -44,23 +45,29 @@ def sweep_report(head, rows):
     base = head["base"]
     summary = [head["description"]] if head["description"] else []
     summary.append(sweep_tables.counts_text(sweep))
-    if ranked := sweep.best():
-        texts = [f"{row['speedup']:.4f} (point {row['index']})" for row in (ranked[-1], ranked[0])]
-        summary.append(f"Speed-up from {texts[0]} to {texts[1]}.")
+    ranked = sweep.ranked()
+    if ranked and sweep.same_work:
+        times = [f"{row['scheme_time_us']:.2f} µs (point {row['index']})" for row in (ranked[0], ranked[-1])]
+        summary.append(f"All points do the same work; the fastest takes {times[0]}, the slowest {times[1]}.")
+    elif ranked:
+        summary.append("The work differs between points, so they are compared by their speed-up.")
+    if by_speedup := sorted((row for row in sweep.done if row["speedup"] is not None), key=lambda row: row["speedup"]):
+        texts = [f"{row['speedup']:.4f} (point {row['index']})" for row in (by_speedup[0], by_speedup[-1])]
+        summary.append(f"{sweep_figures.capital(sweep.speedup.label)}: from {texts[0]} to {texts[1]}.")
     program = f"oscsim {head['version']} (git {head['git']})"
     summary.append(f"Base: {base['scheme']} against {base['baseline']} on {base['machine']}; {program}.")
+    measures = [sweep.time] if sweep.same_work else []
+    measures += [sweep.speedup] + ([sweep.sqnr] if sweep.has_accuracy else [])
     front_figure, fronts = sweep_figures.pareto(sweep)
     figures = [
-        sweep_figures.speedup_by_axis(sweep),
+        *(draw(sweep, measure) for measure in measures for draw in (sweep_figures.by_axis, sweep_figures.by_category)),
         front_figure,
         sweep_figures.cycles(sweep),
         sweep_figures.parallel(sweep),  # last: the slowest to draw
     ]
     tables = []
     if ranked:
-        best = ranked[: sweep_tables.LISTED_POINTS]
-        title = f"Highest speed-up ({len(best)} of {len(ranked)} points)"
-        tables.append(sweep_tables.points_table(sweep, title, best))
+        tables.append(sweep_tables.ranking_table(sweep))
     tables += [
         sweep_tables.points_table(sweep, f"Front: {title}", front, is_open=False) for title, front in fronts.items()
     ]

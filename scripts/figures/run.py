@@ -4,6 +4,7 @@
 
 import re
 
+from figures.model import Cell
 from figures.results import quantity
 
 SIDES = ("scheme", "baseline")
@@ -35,7 +36,7 @@ def unit_of(largest, units):
 
 
 def number(value, form=".4g"):
-    return "-" if value is None else format(value, form)
+    return Cell("-" if value is None else format(value, form), value)
 
 
 def sizes_text(works):

@@ -45,7 +45,7 @@ def speedup_by_layer(run):
     layers = {}
     for group in ("gemms", "shared", "operations"):
         for work in run.result[group]:
-            layer = layer_of(work.get("name") or work.get("input"))
+            layer = layer_of(work.get("name", work.get("input", "")))
             if layer is not None:
                 layers.setdefault(layer, {"gemms": [], "all": []})["all"].append(work)
                 if group == "gemms":
@@ -91,6 +91,25 @@ def speedup_by_m(run):
     return Figure("speedup_by_m", "Speed-up by M", caption, Panels([panel]))
 
 
+def accuracy_by_gemm(run):
+    """None where no output was computed."""
+    series = []
+    for side in SIDES:
+        values = []
+        for works in run.gemms.values():
+            found = [work[side]["sqnr_db"] for work in works if work[side]["sqnr_db"] is not None]
+            values.append(min(found, default=None))
+        if any(value is not None for value in values):
+            series.append(BarSeries(run.names[side], values, SIDE_COLOURS[side]))
+    if not series:
+        return None
+    caption = (
+        "Signal to quantisation noise of the outputs against the FP32 product of the operands as they were, the least "
+        "over all GEMMs of a kind. No bar: exact, or not computed."
+    )
+    return Figure("accuracy_by_gemm", "SQNR by GEMM", caption, Bars(list(run.gemms), series, Axis("SQNR (dB)")))
+
+
 def roofline_points(run, side, level):
     """{(operations per byte, operations per second): (kinds, texts)}, equal GEMMs as one point."""
     points = {}
@@ -126,7 +145,7 @@ def roofline_series(run, side, level):
 def roof_lines(run, level, least, greatest):
     """The slope of a memory and a roof for each operand width, between two intensities."""
     bandwidth = quantity(run.machine[level]["bandwidth"])
-    roofs = {bits: peak(run.machine, bits) for bits in WIDTHS}
+    roofs = {bits: roof for bits in WIDTHS if (roof := peak(run.machine, bits))}
     ridge = max(roofs.values()) / bandwidth
     name = f"{level.upper()} {run.machine[level]['bandwidth']}"
     if ridge > least:

@@ -2,7 +2,6 @@
 """Figures of a sweep."""
 
 import collections
-import dataclasses
 import random
 import statistics
 
@@ -16,6 +15,8 @@ from figures.model import (
     Box,
     Dimension,
     Figure,
+    Group,
+    Groups,
     Panel,
     Panels,
     Parallel,
@@ -23,18 +24,9 @@ from figures.model import (
     style_of,
 )
 from figures.run import ENERGIES, TIMES, unit_of
-from figures.sweep import MOST_POSITIONS
+from figures.sweep import MOST_POSITIONS, Measure
 
 DRAWN_POINTS = 2000  # of those that are not on the front; more slow the page down and hide each other
-
-
-@dataclasses.dataclass
-class Measure:
-    """A result that points are compared by."""
-
-    label: str
-    value: object  # of a row, or None
-    larger_is_better: bool = False
 
 
 def quotient(row, above, below):
@@ -48,55 +40,80 @@ def quartiles(values):
     return statistics.quantiles(values, n=4, method="inclusive")
 
 
-def speedup_by_axis(sweep):
-    panels = []
-    for axis in sweep.axes:
-        panel = Panel(axis.path, Axis(axis.name, ticks=axis.ticks), Axis("speed-up"))
-        values = collections.defaultdict(list)
-        rows = [row for row in sweep.done if row["speedup"] is not None]
-        for row in rows:
-            values[axis.of(row)].append(row["speedup"])
-        if axis.is_continuous:
-            drawn = sample(rows)
-            panel.series.append(
-                Series(
-                    "points",
-                    [axis.of(row) for row in drawn],
-                    [row["speedup"] for row in drawn],
-                    POINT_COLOUR,
-                    "circle",
-                    texts=[sweep.texts(row) for row in drawn],
-                    in_legend=False,
-                )
-            )
-        else:
-            for position, some in sorted(values.items()):
-                panel.boxes.append(Box(position, min(some), *quartiles(some), max(some)))
-            medians = [(box.position, box.median) for box in panel.boxes]
-            texts = [
-                [f"{axis.path} = {text}", f"median speed-up {median:.4f}", f"{len(values[position])} points"]
-                for (position, median), (_, text) in zip(medians, axis.all_ticks)
-            ]
-            panel.series.append(
-                Series(
-                    "median",
-                    [at for at, _ in medians],
-                    [median for _, median in medians],
-                    FRONT_COLOUR,
-                    line=True,
-                    texts=texts,
-                    in_legend=False,
-                )
-            )
-        panels.append(panel)
-    if not panels:
+def boxes_of(values):
+    """{position: values} to boxes in the order of the positions."""
+    return [Box(position, min(some), *quartiles(some), max(some)) for position, some in sorted(values.items())]
+
+
+def values_by_position(axis, rows, measure):
+    values = collections.defaultdict(list)
+    for row in rows:
+        values[axis.of(row)].append(measure.value(row))
+    return values
+
+
+def axis_panel(sweep, axis, rows, measure):
+    panel = Panel(axis.path, Axis(axis.name, ticks=axis.ticks), Axis(measure.label))
+    if axis.is_continuous:
+        drawn = sample(rows)
+        x, y = [axis.of(row) for row in drawn], [measure.value(row) for row in drawn]
+        texts = [sweep.texts(row) for row in drawn]
+        panel.series.append(Series("points", x, y, POINT_COLOUR, "circle", texts=texts, in_legend=False))
+        return panel
+    values = values_by_position(axis, rows, measure)
+    panel.boxes = boxes_of(values)
+    names = dict(axis.ticks)
+    texts = [
+        [
+            f"{axis.path} = {names[box.position]}",
+            f"median {box.median:{measure.form}}",
+            f"{len(values[box.position])} points",
+        ]
+        for box in panel.boxes
+    ]
+    x, y = [box.position for box in panel.boxes], [box.median for box in panel.boxes]
+    panel.series.append(Series("median", x, y, FRONT_COLOUR, line=True, texts=texts, in_legend=False))
+    return panel
+
+
+def by_axis(sweep, measure):
+    """A measure against each axis of numbers; None where there is none."""
+    rows = [row for row in sweep.done if measure.value(row) is not None]
+    panels = [axis_panel(sweep, axis, rows, measure) for axis in sweep.axes if not axis.is_categorical]
+    if not panels or not rows:
         return None
     caption = (
-        "Distribution of the speed-up over all points with a value of the axis, whatever the other axes: box from "
-        "quartile to quartile with the median, whiskers to the least and the greatest. Axes with more than "
-        f"{MOST_POSITIONS} values show points. The line joins the medians."
+        "Distribution over all points with a value of the axis, whatever the other axes: box from quartile to quartile "
+        f"with the median, whiskers to the least and the greatest. Axes with more than {MOST_POSITIONS} values show "
+        "points. The line joins the medians."
     )
-    return Figure("speedup_by_axis", "Speed-up against each axis", caption, Panels(panels))
+    if measure is sweep.speedup:
+        caption += f" {sweep.speedup_text}"
+    return Figure(f"{measure.name}_by_axis", f"{capital(measure.label)} by axis", caption, Panels(panels))
+
+
+def by_category(sweep, measure):
+    """A measure for each value of the axes that are no numbers; None where there is none."""
+    rows = [row for row in sweep.done if measure.value(row) is not None]
+    groups = []
+    for axis in sweep.axes if rows else []:
+        if axis.is_categorical:
+            boxes = {box.position: box for box in boxes_of(values_by_position(axis, rows, measure))}
+            groups.append(Group(axis.path, [name for _, name in axis.ticks], [boxes.get(at) for at, _ in axis.ticks]))
+    if not groups:
+        return None
+    caption = (
+        "Distribution over all points of a category, whatever the other axes: box from quartile to quartile with the "
+        "median, whiskers to the least and the greatest."
+    )
+    if measure is sweep.speedup:
+        caption += f" {sweep.speedup_text}"
+    title = f"{capital(measure.label)} by category"
+    return Figure(f"{measure.name}_by_category", title, caption, Groups(groups, Axis(measure.label)))
+
+
+def capital(text):
+    return text[:1].upper() + text[1:]
 
 
 def sample(rows):
@@ -124,22 +141,23 @@ def objectives(sweep):
     energy_factor, energy_unit = unit_of(
         max((row["scheme_energy_uj"] or 0 for row in sweep.done), default=1) or 1, ENERGIES
     )
-    time = Measure(f"time of the scheme ({time_unit})", lambda row: row["scheme_time_us"] / factor)
+    time = Measure("time", f"time of the scheme ({time_unit})", lambda row: row["scheme_time_us"] / factor)
     energy = Measure(
+        "energy",
         f"energy of the scheme ({energy_unit})",
         lambda row: None if row["scheme_energy_uj"] is None else row["scheme_energy_uj"] / energy_factor,
     )
-    area = Measure("area of the machine (mm²)", lambda row: row["area_mm2"])
-    speedup = Measure("speed-up", lambda row: row["speedup"], True)
+    area = Measure("area", "area of the machine (mm²)", lambda row: row["area_mm2"])
     saving = Measure(
+        "saving",
         "energy of the baseline / of the scheme",
         lambda row: quotient(row, "baseline_energy_uj", "scheme_energy_uj"),
-        True,
+        larger_is_better=True,
     )
     if sweep.same_work:
-        pairs = [(area, time), (energy, time), (area, speedup)]
+        pairs = [(area, time), (energy, time), (area, sweep.speedup), (time, sweep.sqnr)]
     else:
-        pairs = [(area, speedup), (saving, speedup)]
+        pairs = [(area, sweep.speedup), (saving, sweep.speedup), (sweep.speedup, sweep.sqnr)]
     for x, y in pairs:
         rows = [row for row in sweep.done if x.value(row) is not None and y.value(row) is not None]
         if all(len({measure.value(row) for row in rows}) > 1 for measure in (x, y)):
@@ -184,45 +202,42 @@ def pareto(sweep):
 
 
 def parallel(sweep):
-    rows = [row for row in sweep.done if row["speedup"] is not None]
-    rows = sample(rows)
+    ranked = [row for row in sweep.done if sweep.rank.value(row) is not None]
+    rows = sample(ranked)
     if len(rows) < 2 or not sweep.axes:
         return None
-    dimensions = [Dimension(axis.name, [axis.of(row) for row in rows], axis.all_ticks) for axis in sweep.axes]
+    dimensions = [Dimension(axis.name, [axis.of(row) for row in rows], axis.ticks) for axis in sweep.axes]
     results = [
-        ("speedup", "speed-up"),
         ("scheme_time_us", "time (µs)"),
+        ("speedup", sweep.speedup.label),
         ("scheme_energy_uj", "energy (µJ)"),
         ("area_mm2", "area (mm²)"),
+        ("scheme_sqnr_db", "SQNR (dB)"),
     ]
     for column, label in results:
-        values = [row[column] for row in rows]
+        values = [row.get(column) for row in rows]
         if None not in values and len(set(values)) > 1:
             dimensions.append(Dimension(label, values))
-    caption = "Each line is a point; its colour is its speed-up. On the page, a click on a range hides its lines."
+    label, form = sweep.rank.label, sweep.rank.form
+    caption = f"Each line is a point; its colour is its {label}. On the page, a click on a range hides its lines."
     if len(rows) < len(sweep.done):
         caption += f" {len(rows)} of {len(sweep.done)} points are drawn, chosen by a fixed seed."
-    return Figure(
-        "parallel",
-        "Parallel coordinates",
-        caption,
-        Parallel(
-            dimensions,
-            [row["speedup"] for row in rows],
-            "speed-up",
-            [f"point {row['index']}, speed-up {row['speedup']:.4f}" for row in rows],
-        ),
-    )
+    colours = [sweep.rank.value(row) for row in rows]
+    names = [f"point {row['index']}, {label} {sweep.rank.value(row):{form}}" for row in rows]
+    return Figure("parallel", "Parallel coordinates", caption, Parallel(dimensions, colours, label, names))
 
 
-PLACES = ("highest speed-up", "upper quartile", "median", "lower quartile", "lowest speed-up")
+PLACES = {
+    True: ("fastest", "faster quarter", "median", "slower quarter", "slowest"),
+    False: ("highest speed-up", "upper quartile", "median", "lower quartile", "lowest speed-up"),
+}
 
 
 def representative(sweep):
     """(what it stands for, row) of at most five different points."""
-    ranked = sweep.best()
+    ranked = sweep.ranked()
     places = {}
-    for place, name in enumerate(PLACES):
+    for place, name in enumerate(PLACES[sweep.same_work]):
         if ranked:
             row = ranked[round(place * (len(ranked) - 1) / 4)]
             places.setdefault(row["index"], (name, row))
@@ -245,12 +260,14 @@ def cycles(sweep):
         parts, key=lambda part: list(CYCLE_STYLES).index(part) if part in CYCLE_STYLES else len(CYCLE_STYLES)
     ):
         values = [
-            row[f"{side}_stack_{part}"] * row[f"{side}_time_us"] / row[f"{side}_cycles"] / factor
+            row[f"{side}_stack_{part}"] * row[f"{side}_time_us"] / (row[f"{side}_cycles"] or 1) / factor
             for _, row, side in bars
         ]
         if any(values):
             series.append(BarSeries(part, values, *style_of(CYCLE_STYLES, part)))
-    caption = "Where the time of the main matrix unit goes, for points that stand for the distribution of the speed-up."
+    caption = "Where the time of the main matrix unit goes, for points that stand for the distribution of the " + (
+        "time." if sweep.same_work else "speed-up."
+    )
     return Figure(
         "cycles",
         "Time by part",
