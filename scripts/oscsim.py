@@ -14,17 +14,23 @@ or what the environment's OSCSIM names. A user's mistake is an Error with the pr
 
 import ctypes
 import json
+import math
+import numbers
 import os
 import pathlib
 import signal
 import subprocess
 import tempfile
+from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
+
+import support
+from figures import results
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-class Error(Exception):
-    """What the program said."""
+class Error(support.UserError):
+    """What the program said, or what is wrong with a file."""
 
 
 def _end_with_parent():
@@ -53,25 +59,60 @@ def call(arguments):
     return out
 
 
+def plain(value, key):
+    """What JSON knows, of what notebooks have: numbers and arrays of NumPy, Series, ranges, tuples, paths (made absolute,
+    for they are the caller's). `key` names the value in the TypeError or ValueError for anything else."""
+    if value is None or isinstance(value, (bool, str)):
+        return None if value is None else bool(value) if isinstance(value, bool) else str(value)
+    if isinstance(value, os.PathLike):
+        return os.path.abspath(os.fsdecode(value))
+    if isinstance(value, Mapping):
+        if odd := [name for name in value if not isinstance(name, str)]:
+            raise TypeError(f"{key}: {odd[0]!r} is no text, so it is no key")
+        return {str(name): plain(item, f"{key}.{name}" if key else name) for name, item in value.items()}
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        if not math.isfinite(value):
+            raise ValueError(f"{key}: {value} is no finite number")
+        return float(value)
+    if hasattr(value, "tolist") and type(listed := value.tolist()) is not type(value):  # NumPy, pandas
+        return plain(listed, key)
+    is_list = isinstance(value, (Sequence, KeysView, ValuesView)) and not isinstance(
+        value, (bytes, bytearray, memoryview)
+    )
+    if is_list and not isinstance(value, ItemsView):
+        return [plain(item, f"{key}[{place}]") for place, item in enumerate(value)]
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    allowed = "numbers, text, true and false, None, paths, and lists, ranges, arrays and dicts of them"
+    raise TypeError(f"{key}: cannot take a {name}; allowed: {allowed}")
+
+
 def options_of(options):
     """As the command line has them: {"timing_only": True, "set": {"a": 1}} to --timing-only --set a=1."""
     for name, value in options.items():
-        option = "--" + name.replace("_", "-")
+        option, value = "--" + name.replace("_", "-"), plain(value, name)
         if isinstance(value, bool) or value is None:
             if value:
                 yield option
             continue
         if isinstance(value, dict):
             value = [f"{path}={_text(item)}" for path, item in value.items()]
-        for item in value if isinstance(value, (list, tuple)) else [value]:
+        if name == "gemm" and isinstance(value, list):  # (64, 256, 512, "attn_in") is one of them
+            gemms = [value] if value and isinstance(value[0], int) else value
+            value = [",".join(map(_text, gemm)) if isinstance(gemm, list) else gemm for gemm in gemms]
+        for item in value if isinstance(value, list) else [value]:
             yield option
             yield _text(item)
 
 
 def _text(value):
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return "[" + ", ".join(map(_text, value)) + "]"
     return str(value)
 
@@ -88,7 +129,8 @@ class Result:
         return self.data["total"]["speedup"]
 
     def __repr__(self):
-        return f"oscsim.Result({len(self.rows)} rows, speedup {self.speedup:.3f})"
+        speedup = "none" if self.speedup is None else f"{self.speedup:.3f}"
+        return f"oscsim.Result({len(self.rows)} rows, speedup {speedup})"
 
 
 def run(**options):
@@ -97,16 +139,34 @@ def run(**options):
     with tempfile.TemporaryDirectory(prefix="oscsim-") as folder:
         path = pathlib.Path(options.pop("json", None) or f"{folder}/result.json")
         call(["run", *options_of(options), "--json", path])
-        return Result(json.loads(path.read_text()))
+        return Result(_read(results.read_result, path))
+
+
+def _read(read, path):
+    try:
+        return read(path)
+    except results.ResultError as error:
+        raise Error(str(error)) from None
+
+
+def _write_sweep(description, folder):
+    """As FOLDER.json, which is overwritten when it holds a sweep."""
+    folder = pathlib.Path(os.path.abspath(folder))
+    path = folder.with_name(f"{folder.name}.json")
+    text = json.dumps(plain(description, ""), indent=1) + "\n"
+    if path.exists():
+        known = _read(results.read_document, path).value
+        if not isinstance(known, dict) or "base" not in known:
+            raise Error(f"{path}: is no sweep and would be overwritten by this one; take another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    support.write_whole(path, text)
+    return path
 
 
 def sweep_rows(sweep_file, folder, **options):
     """`oscsim sweep`, as `sweep`; the rows as dicts (needs no pandas)."""
-    if isinstance(sweep_file, dict):
-        path = pathlib.Path(f"{folder}.json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(sweep_file, indent=1) + "\n")
-        sweep_file = path
+    if isinstance(sweep_file, Mapping):
+        sweep_file = _write_sweep(sweep_file, folder)
     call(["sweep", sweep_file, "-o", folder, *options_of(options)])
     return read_rows(folder)
 
@@ -119,34 +179,21 @@ def sweep(sweep_file, folder, **options):
 
 
 def read_rows(folder):
-    path = pathlib.Path(folder) / "results.jsonl"
-    try:
-        with path.open() as file:
-            return [json.loads(line) for line in file]
-    except OSError as error:
-        raise Error(f"{path}: {error.strerror}; oscsim sweep merge {folder} writes it") from None
+    return _read(results.read_rows, folder)
 
 
 def load(path):
     """The DataFrame of a sweep's folder, or of a result that `oscsim run --json` wrote. `attrs` holds what the run was
     ("sweep", or "provenance", "total" and "whole")."""
     path = pathlib.Path(path)
-    if path.is_dir():
-        return _frame_of(read_rows(path), path)
-    try:
-        data = json.loads(path.read_text())
-        return _rows_of(data)
-    except OSError as error:
-        raise Error(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise Error(f"{path}: neither a result of oscsim run --json nor a folder of oscsim sweep") from None
+    return _frame_of(read_rows(path), path) if path.is_dir() else _rows_of(_read(results.read_result, path))
 
 
 def _frame_of(rows, folder):
     import pandas
 
     frame = pandas.DataFrame(rows)
-    frame.attrs["sweep"] = json.loads((pathlib.Path(folder) / "sweep.json").read_text())
+    frame.attrs["sweep"] = _read(results.read_head, folder)
     return frame
 
 
