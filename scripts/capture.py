@@ -17,18 +17,19 @@ at a time, and the hidden states of all prompts. Into the folder of -o go, for e
 
 Exit status 2 when something is wrong with the input. Files appear whole or not at all.
 """
+
 import argparse
 import collections
 import contextlib
 import hashlib
 import pathlib
 import shlex
-import signal
 import subprocess
 import sys
 
 sys.dont_write_bytecode = True  # nothing is written to the source tree
 
+import support  # noqa: E402
 from capturing.errors import InputError  # noqa: E402
 
 try:
@@ -42,7 +43,7 @@ try:
     from capturing.layer_models import LayerModels
     from capturing.recorder import Recorder
     from capturing.statistics import StatisticsFile
-    from capturing.tensor_file import TensorFile, whole_or_not_at_all
+    from capturing.tensor_file import TensorFile
     from capturing.trace import TraceWriter
 except ImportError as error:
     print(
@@ -207,14 +208,14 @@ class Capture:
         self.hidden[index] = output[0].cpu()
 
 
-def write_weights(path, metadata, checkpoint, layers):
+def write_weights(target, metadata, checkpoint, layers):
     """Those of the layers, norms too."""
     prefixes = tuple(f"model.layers.{layer}." for layer in layers)
     names = [name for name in checkpoint.places if name.startswith(prefixes)]
-    with TensorFile(path, metadata, len(names)) as file:
-        for name in names:
-            file.add(name, checkpoint.tensor(name, checkpoint.shape(name)))
-        file.finish()
+    file = TensorFile(target, metadata, len(names))
+    for name in names:
+        file.add(name, checkpoint.tensor(name, checkpoint.shape(name)))
+    file.finish()
 
 
 def file_names(arguments, splits):
@@ -241,27 +242,31 @@ def capture(arguments):
     experts = models.config.num_experts if models.config.model_type == "qwen3_moe" else 0
 
     paths = file_names(arguments, list(tokens))
+    support.check_outputs(
+        [arguments.output, *paths.values()], [arguments.prompts or arguments.tokens, *checkpoint.files()]
+    )
     pathlib.Path(arguments.output).mkdir(parents=True, exist_ok=True)
-    with whole_or_not_at_all(paths.values()) as parts, contextlib.ExitStack() as files:
+    with contextlib.ExitStack() as files:
+        targets = {what: files.enter_context(support.whole_file(path)) for what, path in paths.items()}
         sinks, traces = {}, {}
         for split, count in tokens.items():
             metadata = provenance(arguments, checkpoint, count, split)
-            part = parts[paths[split]]
             if arguments.statistics_only:
                 metadata |= {"alpha": arguments.alpha, "groups": arguments.groups}
-                sink = StatisticsFile(part, metadata, arguments.groups, arguments.alpha, len(layers), experts)
+                sink = StatisticsFile(targets[split], metadata, arguments.groups, arguments.alpha, len(layers), experts)
             else:
-                sink = ActivationFile(part, metadata, count, len(layers), experts)
-            sinks[split] = files.enter_context(sink)
+                sink = ActivationFile(targets[split], arguments.output, metadata, count, len(layers), experts)
+                files.enter_context(sink)
+            sinks[split] = sink
             traces[split] = TraceWriter(models.config, arguments.model, lengths[split])
         Capture(checkpoint, models, prompts).run(layers, sinks, traces)
         for split, sink in sinks.items():
             sink.finish()
             if not arguments.statistics_only:
-                parts[paths[f"trace of {split}"]].write_text(traces[split].text())
+                targets[f"trace of {split}"].write(traces[split].text().encode())
         if arguments.weights:
             metadata = provenance(arguments, checkpoint, 0, "none: weights")
-            write_weights(parts[paths["weights"]], metadata, checkpoint, layers)
+            write_weights(targets["weights"], metadata, checkpoint, layers)
     report(arguments, checkpoint, tokens, layers, paths, sinks)
 
 
@@ -279,19 +284,8 @@ def report(arguments, checkpoint, tokens, layers, paths, sinks):
 
 
 def main():
-    try:
-        capture(parsed_arguments())
-    except InputError as error:
-        print(f"capture.py: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"capture.py: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return support.status_of(lambda: capture(parsed_arguments()), "capture.py")
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing half written stays behind
-    sys.exit(main())
+    support.run(main)

@@ -15,13 +15,13 @@ import argparse
 import csv
 import fcntl
 import hashlib
+import io
 import json
 import math
 import operator
 import os
 import pathlib
 import re
-import signal
 import sys
 import warnings
 
@@ -35,6 +35,8 @@ except ImportError as missing:
     support.rerun(__file__, "optimise", missing)
 
 import oscsim  # noqa: E402
+from figures import results  # noqa: E402
+from optimising import journal  # noqa: E402
 from optimising.space_file import Problems, Settings, SpaceFile  # noqa: E402
 
 COMPARISONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
@@ -54,7 +56,7 @@ class Optimisation:
     def sweep(self, text, folder, **options):
         """Rows of a sweep of this text. Its messages name the user's file."""
         path = self.folder / f"{folder.name}.yaml"
-        path.write_text(text)
+        support.write_whole(path, text)
         try:
             return oscsim.sweep_rows(path, folder, **options)
         except oscsim.Error as error:
@@ -64,9 +66,7 @@ class Optimisation:
         """What can vary, as the program reads it: it has checked all of the file then, before anything runs."""
         (row,) = self.sweep(self.file.space(), self.folder / "space", limit=0)
         self.columns = [name for name in row if "." not in name and not NO_MEASURE.fullmatch(name)]
-        values = {
-            axis["path"]: axis["values"] for axis in json.loads((self.folder / "space/sweep.json").read_text())["axes"]
-        }
+        values = {axis["path"]: axis["values"] for axis in results.read_head(self.folder / "space")["axes"]}
         self.columns = [name for name in self.columns if name not in values]
         choices = {}
         for paths in [*self.file.linked, *([path] for path in values if not any(path in g for g in self.file.linked))]:
@@ -83,17 +83,7 @@ class Optimisation:
             "seed": settings.seed,
             "sweep": hashlib.sha256(self.file.space().encode()).hexdigest(),
         }
-        journal = self.folder / "journal.log"
-        if journal.exists():  # a kill may have cut off its last line
-            data = journal.read_bytes()
-            os.truncate(journal, data.rfind(b"\n") + 1)
-        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal), FolderLock()))
-        study = optuna.create_study(
-            study_name="optimise",
-            storage=storage,
-            load_if_exists=True,
-            directions=[direction for _, direction in map(self.direction, settings.objectives)],
-        )
+        study = self.study()
         begun = study.user_attrs.get("sense")
         if begun is None:
             study.set_user_attr("sense", sense)
@@ -104,9 +94,25 @@ class Optimisation:
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         return study
 
-    @staticmethod
-    def direction(objective):
-        return objective[0], objective[1].replace("ise", "ize")
+    def study(self):
+        path = self.folder / "journal.log"
+        journal.mend(path)
+        try:
+            backend = optuna.storages.journal.JournalFileBackend(str(path), FolderLock())
+            study = optuna.create_study(
+                study_name="optimise",
+                storage=optuna.storages.JournalStorage(backend),
+                load_if_exists=True,
+                directions=[sense.replace("ise", "ize") for _, sense in self.settings.objectives],
+            )
+            done = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+            is_whole = all({"point", "key", "violations"} <= trial.user_attrs.keys() for trial in done)
+        except Exception as error:  # whatever kind: lines that are right by themselves, but not together
+            why = f"{type(error).__name__}: {error}"
+            raise oscsim.Error(f"{path}: Optuna cannot read it ({why}); take another folder") from error
+        if not is_whole:
+            raise oscsim.Error(f"{path}: a finished trial has no point, key or violations; take another folder")
+        return study
 
     def run(self):
         study = self.begin()
@@ -188,18 +194,21 @@ class Optimisation:
 
     def front(self, study):
         """Writes the Pareto set, best in the first objective first."""
-        rows = {row["key"]: row for row in oscsim.read_rows(self.points_folder)}
+        rows = {row["key"]: row for row in results.read_sweep(self.points_folder)[1]}
         (column, sense), *_ = self.settings.objectives
-        front = [rows[key] for key in {trial.user_attrs["key"] for trial in self.best(study)}]
-        front.sort(key=lambda row: (-row[column] if sense == "maximise" else row[column], row["key"]))
-        write_whole(self.folder / "front.jsonl", lambda file: file.writelines(json.dumps(row) + "\n" for row in front))
-
-        def write_csv(file):
-            writer = csv.DictWriter(file, list(next(iter(rows.values()))), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(front)
-
-        write_whole(self.folder / "front.csv", write_csv)
+        keys = {trial.user_attrs["key"] for trial in self.best(study)}
+        if lost := keys - rows.keys():
+            raise oscsim.Error(
+                f"{self.points_folder}: has no point {min(lost)}, which journal.log has; take another folder"
+            )
+        front = [rows[key] for key in keys]
+        front.sort(key=lambda row: (self.value_of(row, column) * (-1 if sense == "maximise" else 1), row["key"]))
+        support.write_whole(self.folder / "front.jsonl", "".join(json.dumps(row) + "\n" for row in front))
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(next(iter(rows.values()))), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(front)
+        support.write_whole(self.folder / "front.csv", table.getvalue())
         return front
 
 
@@ -213,20 +222,13 @@ class FolderLock:
         pass
 
 
-def write_whole(path, write):
-    with support.whole_file(path) as part, open(part, "w") as file:
-        write(file)
-
-
-def interrupt(*_):
-    raise KeyboardInterrupt
-
-
 def optimise(arguments):
     folder = pathlib.Path(arguments.output)
     file = SpaceFile(arguments.file)
+    names = ("journal.log", "lock", "space.yaml", "points.yaml", "front.jsonl", "front.csv")
+    support.check_outputs([folder, *(folder / name for name in names)], [arguments.file, *file.named])
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with open(os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666), "rb+", buffering=0) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -243,12 +245,8 @@ def main():
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # constraints_func; optuna is pinned
-    signal.signal(signal.SIGTERM, interrupt)
     try:
         optimise(arguments)
-    except oscsim.Error as error:
-        print(f"optimise: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("optimise: interrupted; the same command goes on", file=sys.stderr)
         return 130
@@ -256,4 +254,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    support.run(lambda: support.status_of(main, "optimise"))

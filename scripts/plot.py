@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True  # nothing is written to the source tree
 import support  # noqa: E402
 from figures import command  # noqa: E402
 from figures.reports import report_of  # noqa: E402
-from figures.results import ResultError  # noqa: E402
+from figures.results import ResultError, files_of  # noqa: E402
 
 try:
     from figures import paper
@@ -27,16 +27,15 @@ except ImportError as missing:
 
 def show():
     arguments = command.parsed_arguments(__doc__, ("FOLDER", "for the figures; made when it is missing")).parse_args()
+    inputs = files_of(arguments.result)
+    support.check_outputs([arguments.output], inputs)
     report = report_of(arguments.result)
     if not report.figures:
         raise ResultError(f"{arguments.result}: no point is ok, there is nothing to plot; report.py lists the errors")
-    try:
-        os.makedirs(arguments.output, exist_ok=True)
-        paths = paper.write(report, arguments.output)
-    except OSError as error:
-        raise ResultError(f"{arguments.output}: {error.strerror}") from error
-    print("\n".join(paths))
+    support.check_outputs(paper.paths_of(report, arguments.output), inputs)
+    os.makedirs(arguments.output, exist_ok=True)
+    print("\n".join(paper.write(report, arguments.output)))
 
 
 if __name__ == "__main__":
-    command.main(show)
+    support.run(lambda: support.status_of(show, "plot.py"))

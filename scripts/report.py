@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True  # nothing is written to the source tree
 import support  # noqa: E402
 from figures import command  # noqa: E402
 from figures.reports import report_of  # noqa: E402
-from figures.results import ResultError  # noqa: E402
+from figures.results import files_of  # noqa: E402
 
 try:
     from figures.page import page_of
@@ -26,15 +26,11 @@ except ImportError as missing:
 
 def show():
     arguments = command.parsed_arguments(__doc__, ("FILE", "the page")).parse_args()
-    page = page_of(report_of(arguments.result))
-    try:
-        with support.whole_file(arguments.output) as part:
-            with open(part, "w", encoding="utf-8", errors="replace") as file:
-                file.write(page)
-    except OSError as error:
-        raise ResultError(f"{arguments.output}: {error.strerror}") from error
-    print(arguments.output)
+    support.check_outputs([arguments.output], files_of(arguments.result))
+    support.write_whole(arguments.output, page_of(report_of(arguments.result)))
+    if not support.is_standard_output(arguments.output):
+        print(arguments.output)
 
 
 if __name__ == "__main__":
-    command.main(show)
+    support.run(lambda: support.status_of(show, "report.py"))

@@ -14,6 +14,7 @@ import sys
 sys.dont_write_bytecode = True  # nothing is written to the source tree
 
 import support  # noqa: E402
+from figures.results import ResultError, files_of, read_head, read_rows  # noqa: E402
 
 try:
     import pyarrow
@@ -23,7 +24,13 @@ except ImportError as missing:
 
 
 def table_of(folder):
-    table = json.read_json(os.path.join(folder, "results.jsonl"))
+    path = os.path.join(folder, "results.jsonl")
+    read_head(folder)
+    read_rows(folder)
+    try:
+        table = json.read_json(path)
+    except pyarrow.ArrowException as error:  # a column has text in one line and numbers in another
+        raise ResultError(f"{path}: {error}") from error
     for index, field in enumerate(table.schema):
         if pyarrow.types.is_null(field.type):
             table = table.set_column(index, field.name, pyarrow.nulls(len(table), pyarrow.string()))
@@ -31,18 +38,17 @@ def table_of(folder):
         return table.replace_schema_metadata({"oscsim": file.read()})
 
 
-def main():
+def convert():
     if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
         sys.exit(__doc__)
-    try:
-        table = table_of(sys.argv[1])
-    except OSError as error:
-        sys.exit(f"{error}; oscsim sweep merge {sys.argv[1]} writes it")
-    path = os.path.join(sys.argv[1], "results.parquet")
-    with support.whole_file(path) as part:
-        parquet.write_table(table, part)
+    folder = sys.argv[1]
+    path = os.path.join(folder, "results.parquet")
+    support.check_outputs([path], files_of(folder))
+    table = table_of(folder)
+    with support.whole_file(path) as file:
+        parquet.write_table(table, file)
     print(f"{len(table)} rows, {table.num_columns} columns\n{path}")
 
 
 if __name__ == "__main__":
-    main()
+    support.run(lambda: support.status_of(convert, "to_parquet.py"))

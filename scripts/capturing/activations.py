@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A split's activations, layer by layer, in a file. sim/workload/README.md has the names of tensors."""
+
 import tempfile
 
 import torch
@@ -11,16 +12,15 @@ class ActivationFile:
     """Rows of the layer's own activations go to their place at once; those of experts, whose number only the end of a
     layer tells, through a spool file: memory holds one prompt's."""
 
-    def __init__(self, path, metadata, tokens, layers, experts):
-        self.file = TensorFile(path, metadata, layers * (5 + 2 * experts))
+    def __init__(self, file, folder, metadata, tokens, layers, experts):
+        self.file = TensorFile(file, metadata, layers * (5 + 2 * experts))
         self.tokens, self.experts = tokens, experts
-        self.spool = tempfile.TemporaryFile(dir=path.parent)
+        self.spool = tempfile.TemporaryFile(dir=folder)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.file.__exit__()
         self.spool.close()
 
     def begin_layer(self, layer):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Hugging Face checkpoint: config.json and sharded safetensors, tensors read one at a time through a mapping."""
+
 import hashlib
 import json
 import pathlib
@@ -58,6 +59,11 @@ class Checkpoint:
             raise InputError(f"{self.config_path}: model_type is '{kind}'; allowed: {', '.join(MODEL_TYPES)}{nearest}")
         self.list_path, self.places = self._list()
         self.open_shard = (None, None)
+
+    def files(self):
+        """All that it reads."""
+        names = {self.config_path, self.list_path, *(self.folder / shard for shard in self.places.values())}
+        return sorted(map(str, names))
 
     def _list(self):
         index = self.folder / INDEX

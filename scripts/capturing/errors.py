@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The user's mistakes: one exception, caught once in capture.py."""
+
 import difflib
 
+import support
 
-class InputError(Exception):
+
+class InputError(support.UserError):
     pass
 
 

@@ -10,6 +10,7 @@
     X.tokens             I64 [1]
 
 A group's table channel is its channel with most outliers (ties: the lowest), its density their share of the group's."""
+
 import torch
 from torch.nn.functional import pad
 
@@ -69,17 +70,11 @@ def densities(outliers, group):
 class StatisticsFile:
     """Takes the same calls as ActivationFile."""
 
-    def __init__(self, path, metadata, groups, alpha, layers, experts):
-        self.file = TensorFile(path, metadata, layers * (4 + 2 * experts) * (3 + 2 * len(groups)))
+    def __init__(self, file, metadata, groups, alpha, layers, experts):
+        self.file = TensorFile(file, metadata, layers * (4 + 2 * experts) * (3 + 2 * len(groups)))
         self.groups = groups
         self.alpha = alpha
         self.means = {}  # (position, group) -> mean density of each activation that has one
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.file.__exit__()
 
     def begin_layer(self, layer):
         self.prefix = f"model.layers.{layer}."

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A safetensors file written in one pass, tensor after tensor; their sizes need not be known before. Room for the
-header is set aside in front and filled with blanks, as the format allows. Files appear whole or not at all."""
-import contextlib
+header is set aside in front and filled with blanks, as the format allows."""
+
 import json
-import os
-import pathlib
 import struct
 
 import torch
@@ -23,32 +21,15 @@ def bytes_of(values):
     return memoryview(values.detach().contiguous().view(torch.uint8).numpy()).cast("B")
 
 
-@contextlib.contextmanager
-def whole_or_not_at_all(paths):
-    """Other names to write to, renamed together at the end."""
-    parts = {path: pathlib.Path(f"{path}.partial-{os.getpid()}") for path in paths}
-    try:
-        yield parts
-        for path, part in parts.items():
-            part.replace(path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
-
-
 class TensorFile:
-    def __init__(self, path, metadata, most_tensors):
+    """Into a file that is open for writing."""
+
+    def __init__(self, file, metadata, most_tensors):
         self.header = {"__metadata__": {name: str(value) for name, value in metadata.items()}}
         self.room = len(json.dumps(self.header)) + ENTRY * most_tensors
         self.room += -self.room % 8
         self.end = 0  # of the data so far
-        self.file = open(path, "wb")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.file.close()
+        self.file = file
 
     def reserve(self, name, dtype, shape):
         """Where its bytes begin. They are then written in pieces."""
@@ -72,5 +53,3 @@ class TensorFile:
         self.file.seek(0)
         self.file.write(struct.pack("<Q", self.room) + text.ljust(self.room))
         self.file.truncate(8 + self.room + self.end)
-        self.file.flush()
-        os.fsync(self.file.fileno())

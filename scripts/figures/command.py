@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What report.py and plot.py share: their arguments, their errors."""
+"""The arguments of report.py and plot.py."""
 
 import argparse
-import os
-import sys
-
-from figures.results import ResultError
 
 
 def parsed_arguments(description, output):
@@ -13,12 +9,3 @@ def parsed_arguments(description, output):
     parser.add_argument("result", metavar="RESULT", help="JSON of oscsim run, or folder of oscsim sweep")
     parser.add_argument("-o", dest="output", required=True, metavar=output[0], help=output[1])
     return parser
-
-
-def main(show):
-    """Calls it; the user's mistakes end with exit status 2."""
-    try:
-        show()
-    except ResultError as error:
-        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
-        sys.exit(2)

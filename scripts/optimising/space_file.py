@@ -3,13 +3,17 @@
 
 import difflib
 import json
+import os
 import pathlib
 import re
 
 import oscsim
 import yaml
+from figures import results
 
 OPTIMISE_KEYS = ("objectives", "constraints", "population", "generations", "seed")
+# Whose values may be files; `model` may be a config.json.
+FILE_KEYS = ("machine", "scheme", "baseline", "costs", "trace", "table", "tensors", "model", "generate.model")
 CONSTRAINT = re.compile(r"(\w+)\s*(<=|>=|<|>)\s*(-?[\d.]+(?:[eE][-+]?\d+)?)")
 
 
@@ -44,6 +48,9 @@ class Settings:
             return
         seen = {}
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                problems.add(key, "a key of optimise must be a word")
+                continue
             if key.value not in OPTIMISE_KEYS:
                 problems.add_unknown(key, f"unknown key '{key.value}' in optimise", OPTIMISE_KEYS)
             elif key.value in seen:
@@ -67,7 +74,8 @@ class Settings:
     def read_objectives(self, node, section):
         for item in self.items(node, "objectives"):
             pairs = item.value if isinstance(item, yaml.MappingNode) else []
-            if len(pairs) != 1 or pairs[0][0].value not in ("maximise", "minimise"):
+            is_named = len(pairs) == 1 and isinstance(pairs[0][1], yaml.ScalarNode)
+            if not is_named or pairs[0][0].value not in ("maximise", "minimise"):
                 self.problems.add(item, "an objective is {maximise: COLUMN} or {minimise: COLUMN}")
                 continue
             if self.is_measure(pairs[0][1], pairs[0][1].value):
@@ -108,13 +116,16 @@ class SpaceFile:
     def __init__(self, path):
         self.name = str(path)
         try:
-            self.text = pathlib.Path(path).read_text()
+            self.text = results.read_text(path)
             root = yaml.compose(self.text)
-        except OSError as error:
-            raise oscsim.Error(f"{path}: {error.strerror}") from None
+        except results.ResultError as error:
+            raise oscsim.Error(str(error)) from None
         except yaml.YAMLError as error:
             raise oscsim.Error(f"{path}: {error}") from None
-        sections = {key.value: (key, value) for key, value in root.value} if isinstance(root, yaml.MappingNode) else {}
+        except RecursionError:
+            raise oscsim.Error(f"{path}: is nested too deeply") from None
+        pairs = root.value if isinstance(root, yaml.MappingNode) else []
+        sections = {key.value: (key, value) for key, value in pairs if isinstance(key, yaml.ScalarNode)}
         problems = Problems(self.name)
         if "optimise" not in sections:
             raise oscsim.Error(f"{path}: has no section optimise; scripts/README.md describes it")
@@ -122,9 +133,31 @@ class SpaceFile:
             problems.add(sections[key][0], f"{key} cannot stand beside optimise: the optimiser chooses the points")
         problems.check()
         begin, self.section = sections["optimise"]
+        self.named = []  # files that stand beside this one
+        for node in sorted(self.files_beside(pairs), key=lambda node: -node.start_mark.index):
+            self.named.append(str(pathlib.Path(path).absolute().parent / node.value))
+            end = node.end_mark.index
+            self.text = self.text[: node.start_mark.index] + json.dumps(self.named[-1]) + self.text[end:]
         self.lines = self.text.splitlines(keepends=True)
         self.blank(begin.start_mark.line, self.end_line(begin))
         self.linked = [[key.value for key, _ in group.value] for group in self.groups(sections)]
+
+    def files_beside(self, pairs):
+        """Names of files that are looked up beside this one first: the sweep that is run stands in another folder."""
+        folder, found, seen = pathlib.Path(self.name).absolute().parent, {}, set()
+        open_pairs = [pair for pair in pairs if pair[0].value != "optimise"]
+        while open_pairs:
+            key, value = open_pairs.pop()
+            if (id(key), id(value)) in seen:  # an alias
+                continue
+            seen.add((id(key), id(value)))
+            for item in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if isinstance(item, yaml.MappingNode):
+                    open_pairs += item.value
+                elif key.value in FILE_KEYS and isinstance(item, yaml.ScalarNode) and item.style in (None, "'", '"'):
+                    if item.value and not os.path.isabs(item.value) and (folder / item.value).is_file():
+                        found[item.start_mark.index] = item
+        return found.values()
 
     @staticmethod
     def groups(sections):

@@ -18,6 +18,7 @@ import os
 import pathlib
 import struct
 import subprocess
+import sys
 import tempfile
 
 import matplotlib
@@ -27,6 +28,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+import support  # noqa: E402
+
 OSCSIM = os.environ.get("OSCSIM", str(ROOT / "build/oscsim"))
 
 CHANNELS, OUTPUTS, GROUP = 1024, 512, 32
@@ -160,7 +164,8 @@ def draw(path, by_density, by_magnitude, arguments):
         fontsize=8, color="#555555",
     )  # fmt: skip
     for suffix, options in (("pdf", {"metadata": {"CreationDate": None}}), ("png", {"dpi": 150})):
-        figure.savefig(f"{path}.{suffix}", **options)
+        with support.whole_file(f"{path}.{suffix}") as file:
+            figure.savefig(file, format=suffix, **options)
         print(f"{path}.{suffix}")
 
 
@@ -170,12 +175,14 @@ def main():
     parser.add_argument("--tokens", type=int, default=256, help="rows of the activations (default 256)")
     parser.add_argument("--seed", type=int, default=0, help="of the tensors (default 0)")
     arguments = parser.parse_args()
+    path = str(pathlib.Path(arguments.output) / "accuracy_curve")
+    support.check_outputs([f"{path}.pdf", f"{path}.png"])
     pathlib.Path(arguments.output).mkdir(parents=True, exist_ok=True)
 
     points = [(density, MAGNITUDE) for density in DENSITIES] + [(DENSITY, magnitude) for magnitude in MAGNITUDES]
     results = measured(points, arguments.tokens, arguments.seed)
     by_density, by_magnitude = results[: len(DENSITIES)], results[len(DENSITIES) :]
-    draw(str(pathlib.Path(arguments.output) / "accuracy_curve"), by_density, by_magnitude, arguments)
+    draw(path, by_density, by_magnitude, arguments)
     print(f"\nSQNR in dB, magnitude {MAGNITUDE:g}")
     print_table("density", DENSITIES, by_density)
     print(f"\nSQNR in dB, density {DENSITY:g}")
@@ -183,4 +190,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    support.run(lambda: support.status_of(main, "accuracy_curve.py"))

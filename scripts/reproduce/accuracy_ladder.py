@@ -16,6 +16,10 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+sys.dont_write_bytecode = True  # nothing is written to the source tree
+import support  # noqa: E402
+
 OSCSIM = os.environ.get("OSCSIM", str(ROOT / "build/oscsim"))
 
 # Qwen3-8B (config.json of the model): hidden 4096, 32 heads of 128, intermediate 12288. One GEMM for each activation.
@@ -80,4 +84,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    support.run(lambda: support.status_of(main, "accuracy_ladder.py"))

@@ -21,6 +21,10 @@ import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+sys.dont_write_bytecode = True  # nothing is written to the source tree
+import support  # noqa: E402
+
 DECIMAL = re.compile(r"(-?\d+\.\d+)")
 
 
@@ -84,7 +88,7 @@ def write(table, form, printed):
     print(
         "".join(difflib.unified_diff(before.splitlines(True), printed.splitlines(True), str(path), "printed")), end=""
     )
-    path.write_text(printed)
+    support.write_whole(path, printed)
 
 
 def main():
@@ -127,4 +131,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    support.run(lambda: support.status_of(main, "all"))

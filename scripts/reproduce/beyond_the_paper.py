@@ -21,6 +21,10 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+sys.dont_write_bytecode = True  # nothing is written to the source tree
+import support  # noqa: E402
+
 OSCSIM = os.environ.get("OSCSIM", str(ROOT / "build/oscsim"))
 
 # What the paper's idealised machine does not have, on the compute rates, buffers and memory bandwidth of the real one.
@@ -188,4 +192,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    support.run(lambda: support.status_of(main, "beyond_the_paper.py"))

@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 sys.dont_write_bytecode = True  # nothing into the source tree
 import oscsim  # noqa: E402
+import support  # noqa: E402
 
 TARGET = 1.7  # of `cheapest`
 
@@ -111,11 +112,8 @@ def main():
     parser.add_argument("-o", "--output", help="folder for the rows")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            file = ROOT / "configs/sweeps" / f"{arguments.sweep}.yaml"
-            rows = oscsim.sweep_rows(file, arguments.output or f"{folder}/rows")
-        except oscsim.Error as error:
-            sys.exit(f"sweep_answers: {error}")
+        file = ROOT / "configs/sweeps" / f"{arguments.sweep}.yaml"
+        rows = oscsim.sweep_rows(file, arguments.output or f"{folder}/rows")
     failed = [row for row in rows if row["status"] != "ok"]
     if failed:
         sys.exit(f"sweep_answers: {len(failed)} of {len(rows)} points failed: {failed[0]['error']}")
@@ -123,4 +121,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    support.run(lambda: support.status_of(main, "sweep_answers"))

@@ -36,7 +36,12 @@ CONFIGS = {
     "dense": lambda: transformers.Qwen3Config(**SIZES),
     # Layer 1 is dense among layers with experts.
     "moe": lambda: transformers.Qwen3MoeConfig(
-        **SIZES, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=96, mlp_only_layers=[1], norm_topk_prob=True
+        **SIZES,
+        num_experts=8,
+        num_experts_per_tok=2,
+        moe_intermediate_size=96,
+        mlp_only_layers=[1],
+        norm_topk_prob=True,
     ),  # fmt: skip
 }
 PROMPTS = [[(7 * index + 13 * place) % 97 for place in range(length)] for index, length in enumerate((5, 11, 3, 8, 6))]
@@ -425,11 +430,22 @@ class CaptureTest(ProgramTest):
         command = [sys.executable, os.path.join(SCRIPTS, "capture.py"), "model", "--tokens", self.tokens, "-o", "out"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder.name)
         out, deadline = pathlib.Path(self.path("out")), time.monotonic() + 120
-        while not (out.exists() and list(out.glob("*.partial-*"))) and time.monotonic() < deadline:
+        while not (out.exists() and list(out.glob(".calibration.*"))) and time.monotonic() < deadline:
             time.sleep(0.01)
         process.terminate()
         self.assertEqual(process.communicate(timeout=60), (b"", b""))
         self.assertEqual((process.returncode, list(out.iterdir())), (143, []))
+
+    def test_b1_variant_weights_onto_a_shard_of_the_checkpoint(self):
+        sparse_checkpoint(self.path("model"), 1)
+        shard = next(iter(sorted(pathlib.Path(self.path("model")).glob("*.safetensors"))))
+        before = shard.read_bytes()
+        os.mkdir(self.path("out"))
+        os.symlink(shard, self.path("out/weights.safetensors"))
+        message = f"capture.py: {self.path('out')}/weights.safetensors: would overwrite the input {shard}\n"
+        arguments = [self.path("model"), "--tokens", self.tokens, "--weights", "-o", self.path("out")]
+        self.assertEqual(self.capture(*arguments), (2, "", message))
+        self.assertEqual((shard.read_bytes() == before, os.listdir(self.path("out"))), (True, ["weights.safetensors"]))
 
     def test_mistakes_are_named(self):
         folder = self.checkpoint("dense")
