@@ -226,7 +226,10 @@ def optimise(arguments):
     folder = pathlib.Path(arguments.output)
     file = SpaceFile(arguments.file)
     names = ("journal.log", "lock", "space.yaml", "points.yaml", "front.jsonl", "front.csv")
-    support.check_outputs([folder, *(folder / name for name in names)], [arguments.file, *file.named])
+    inputs = [arguments.file, *file.named]
+    for part in ("space", "points"):
+        inputs += results.files_of(folder / part)
+    support.check_outputs([folder, *(folder / name for name in names)], inputs)
     folder.mkdir(parents=True, exist_ok=True)
     with open(os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666), "rb+", buffering=0) as lock:
         try:

@@ -40,7 +40,8 @@ def status_of(main, name):
     their number. `name` begins messages."""
     try:
         status = main() or 0
-        sys.stdout.flush()
+        if sys.stdout:  # >&-
+            sys.stdout.flush()
         return status
     except UserError as error:
         return _refusal(name, error)
@@ -55,7 +56,8 @@ def status_of(main, name):
 
 def run(status):
     """Ends the program with the status that it returns. Signals end it as Ctrl-C does: what was begun is tidied up."""
-    sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
+    if sys.stdout:
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
@@ -65,7 +67,8 @@ def run(status):
 def _refusal(name, text):
     print(f"{name}: {text}", file=sys.stderr)
     try:
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except OSError:  # or Python tries again at its end, and says so
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 2
@@ -78,6 +81,8 @@ def _remove(part):
 
 
 def _refuse_folder(path):
+    if not path:
+        raise UserError("an empty name for an output file")
     if os.path.isdir(path) or os.path.basename(path) in ("", ".", ".."):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
 
@@ -188,6 +193,8 @@ def check_outputs(outputs, inputs=()):
         for identity in _identities(path):
             taken.setdefault(identity, f"would overwrite the input {path}")
     for path in outputs:
+        if not os.fspath(path):
+            raise UserError("an empty name for an output")
         for identity in _identities(path):
             if identity in taken:
                 raise UserError(f"{path}: {taken[identity]}")

@@ -162,7 +162,10 @@ OPTIONAL_COLUMNS = {"scheme_sqnr_db": maybe(number), "baseline_sqnr_db": maybe(n
 STACK = re.compile(r"(scheme|baseline)_stack_\w+")
 
 
-def read_text(path):
+def read_text(path, is_any=False):
+    """Of a file; with is_any also of a FIFO or a device, as `<(command)` gives."""
+    if not is_any and os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise ResultError(f"{path}: is no file")  # a FIFO that nobody writes to would be waited for
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -205,8 +208,8 @@ class Document:
         raise ResultError(f"{self.path}:{line}: {why}")
 
 
-def read_document(path, hint=""):
-    return Document(path, read_text(path), hint)
+def read_document(path, hint="", is_any=False):
+    return Document(path, read_text(path, is_any), hint)
 
 
 def check_schema(document):
@@ -226,7 +229,7 @@ RESULT = record(
 
 
 def result_document(path, shape):
-    document = read_document(path, "; oscsim run --json FILE writes what is expected")
+    document = read_document(path, "; oscsim run --json FILE writes what is expected", is_any=True)
     value = document.value
     if not isinstance(value, dict) or not {"provenance", "gemms", "shared", "operations", "total"} <= value.keys():
         raise ResultError(f"{path}: is no result of a run; oscsim run --json FILE writes one")

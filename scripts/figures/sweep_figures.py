@@ -193,7 +193,7 @@ def pareto(sweep):
         fronts[panel.title] = front
     if not panels:
         return None, {}
-    caption = "On a front no other point is at least as good in both measures and better in one."
+    caption = "On a front no other point is at least as good in both measures and better in one. " + sweep.speedup_text
     if not sweep.same_work:
         caption += " The work differs between points, so only ratios are compared."
     if len(sweep.done) > DRAWN_POINTS:

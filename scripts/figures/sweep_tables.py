@@ -18,7 +18,8 @@ def bounds(sweep):
     counts = collections.Counter(row["scheme_bound"] for row in sweep.done)
     if not counts:
         return None
-    rows = [[bound, str(count), f"{count / len(sweep.done):.1%}"] for bound, count in counts.most_common()]
+    shares = {bound: count / len(sweep.done) for bound, count in counts.items()}
+    rows = [[bound, str(count), Cell(f"{shares[bound]:.1%}", shares[bound])] for bound, count in counts.most_common()]
     return Table("What bounds the scheme", ["largest part of the cycle stack", "points", "share"], rows)
 
 

@@ -116,7 +116,7 @@ class SpaceFile:
     def __init__(self, path):
         self.name = str(path)
         try:
-            self.text = results.read_text(path)
+            self.text = results.read_text(path, is_any=True)
             root = yaml.compose(self.text)
         except results.ResultError as error:
             raise oscsim.Error(str(error)) from None
