@@ -33,6 +33,7 @@ class ReproduceTest(ProgramTest):
         os.makedirs(f"{folder}/mine")
         for name in ("all.sh", "all.py"):
             shutil.copy(f"{ROOT}/scripts/reproduce/{name}", folder)
+        shutil.copy(f"{ROOT}/scripts/support.py", self.path("root/scripts"))
         with open(f"{folder}/mine/table.toml", "w") as file:
             file.write(f'title = "x"\ntolerance = {tolerance}\n[quick]\ncommand = """{command}"""\nminutes = 0.1\n')
         if expected is not None:
