@@ -29,6 +29,8 @@ sys.dont_write_bytecode = True  # nothing is written to the source tree
 
 import support  # noqa: E402
 
+support.begin()
+
 try:
     import optuna
 except ImportError as missing:

@@ -15,6 +15,8 @@ import sys
 sys.dont_write_bytecode = True  # nothing is written to the source tree
 
 import support  # noqa: E402
+
+support.begin()
 from figures import command  # noqa: E402
 from figures.reports import report_of  # noqa: E402
 from figures.results import ResultError, files_of  # noqa: E402

@@ -22,6 +22,12 @@ class UserError(Exception):
     """The user's mistake; the text says what to do."""
 
 
+def begin():
+    """Ctrl-C while a script imports what it needs ends it without a word; `run` tidies up after that."""
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def rerun(script, name, missing):
     """Runs the script again in build/venv-NAME, which python_environment.sh makes; raises `missing` when it runs there."""
     if os.path.basename(sys.prefix) == f"venv-{name}":

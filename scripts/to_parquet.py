@@ -14,6 +14,8 @@ import sys
 sys.dont_write_bytecode = True  # nothing is written to the source tree
 
 import support  # noqa: E402
+
+support.begin()
 from figures.results import ResultError, files_of, read_head, read_rows  # noqa: E402
 
 try:

@@ -72,7 +72,11 @@ def speedup_by_m(run):
     lines = {}  # kinds with equal points are one
     for kind, works in run.grouped(run.result["gemms"], lambda work: without_m(kind_of(work["name"]))).items():
         by_m = run.grouped(works, lambda work: work["m"])
-        lines.setdefault(tuple((m, run.speedup(some)) for m, some in sorted(by_m.items())), []).append(kind)
+        points = [(m, run.speedup(some)) for m, some in sorted(by_m.items())]
+        if points := tuple(point for point in points if point[1] is not None):
+            lines.setdefault(points, []).append(kind)
+    if not lines:
+        return None
     series = []
     for number, (points, kinds) in enumerate(lines.items()):
         name = ", ".join(kinds)

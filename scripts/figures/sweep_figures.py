@@ -260,7 +260,7 @@ def cycles(sweep):
         parts, key=lambda part: list(CYCLE_STYLES).index(part) if part in CYCLE_STYLES else len(CYCLE_STYLES)
     ):
         values = [
-            row[f"{side}_stack_{part}"] * row[f"{side}_time_us"] / (row[f"{side}_cycles"] or 1) / factor
+            row.get(f"{side}_stack_{part}", 0) * row[f"{side}_time_us"] / (row[f"{side}_cycles"] or 1) / factor
             for _, row, side in bars
         ]
         if any(values):
