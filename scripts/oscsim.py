@@ -32,8 +32,8 @@ def _end_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, linux/prctl.h
 
 
-def call(arguments):
-    """Runs the program to its end; what it printed. On Ctrl-C it is waited for: it leaves nothing half written."""
+def call(arguments, good=(0,)):
+    """Runs the program to its end; what it printed. Other exit statuses than `good` are an Error. On Ctrl-C it is waited for: it leaves nothing half written."""
     program = os.environ.get("OSCSIM", str(ROOT / "build/oscsim"))
     command = [program, *map(str, arguments)]
     try:
@@ -48,7 +48,7 @@ def call(arguments):
         process.send_signal(signal.SIGINT)
         process.communicate()
         raise
-    if process.returncode != 0:
+    if process.returncode not in good:
         raise Error(message.strip().removeprefix("oscsim: ") or f"{program} ended with status {process.returncode}")
     return out
 
@@ -107,7 +107,7 @@ def sweep_rows(sweep_file, folder, **options):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(sweep_file, indent=1) + "\n")
         sweep_file = path
-    call(["sweep", sweep_file, "-o", folder, *options_of(options)])
+    call(["sweep", sweep_file, "-o", folder, *options_of(options)], good=(0, 1))  # 1: no point is ok; the rows say why
     return read_rows(folder)
 
 
