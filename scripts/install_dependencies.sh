@@ -5,7 +5,7 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git ca-certificates
-  libsystemc-dev libboost-dev libyaml-cpp-dev libfmt-dev libtbb-dev nlohmann-json3-dev libcli11-dev libssl-dev zlib1g-dev)
+  libsystemc-dev libboost-dev libyaml-cpp-dev libfmt-dev libtbb-dev nlohmann-json3-dev libcli11-dev libssl-dev zlib1g-dev libre2-dev)
 if [[ "${1:-}" == --develop ]]; then
   packages+=(libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev libdnnl-dev slurm-wlm slurm-client munge clang-format clang-tidy
     python3 python3-venv python3-torch chromium)

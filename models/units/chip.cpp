@@ -70,11 +70,28 @@ class Chip : public sc_core::sc_module {
     }
   }
 
+  // Simulates; false when cycle `most` has passed and there is more to come.
+  bool run(std::optional<Cycles> most) {
+    constexpr std::int64_t kNever = std::int64_t{1} << 62;  // fs: simulated time has 64 bits
+    const std::int64_t period = static_cast<std::int64_t>(clock_.span(Cycles(1)).value());
+    if (!most || most->count() >= kNever / period) {
+      sc_core::sc_start();
+      return true;
+    }
+    // Work of exactly `most` cycles ends at their end: one cycle more shows it.
+    sc_core::sc_start(clock_.span(*most + Cycles(1)), sc_core::SC_EXIT_ON_STARVATION);
+    return !sc_core::sc_pending_activity();
+  }
+
+  void rethrow_failure() {
+    for (auto& core : cores_)
+      for (const Pipe* pipe : core->pipes()) pipe->rethrow_failure();
+  }
+
   SimulationResult result() {
     bool finished = true;
     for (auto& core : cores_)
       for (const Pipe* pipe : core->pipes()) {
-        pipe->rethrow_failure();
         finished = finished && pipe->finished();
       }
     if (!finished) ensure(false, "no progress at cycle {}:\n{}", clock_.now().cycle(), states());
@@ -130,15 +147,18 @@ class Context {
 
 }  // namespace
 
-SimulationResult simulate(const MachineParams& machine, Program program, const Observers& observers) {
+SimulationResult simulate(const MachineParams& machine, Program program, const Observers& observers,
+                          std::optional<Cycles> most) {
   ensure(static_cast<std::int64_t>(program.cores.size()) <= machine.cores, "program for {} cores on a machine of {}",
          program.cores.size(), machine.cores);
   const Context context;
   SimulationResult result;
   {
     Chip chip("chip", machine, std::move(program), observers);
-    sc_core::sc_start();
-    result = chip.result();
+    const bool is_over = chip.run(most);
+    chip.rethrow_failure();
+    if (is_over) result = chip.result();
+    result.is_cut = !is_over || (most && result.total > *most);
   }
   return result;
 }

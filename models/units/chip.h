@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "models/units/memory.h"
@@ -17,6 +18,7 @@ struct SimulationResult {
   Traffic traffic;
   Activity activity;  // of all cores
   std::int64_t commands = 0;
+  bool is_cut = false;  // it takes more cycles than it was allowed, and nothing else is known of it
 };
 
 // An output tile has been written: rows [row, row + rows), columns [k, k + depth).
@@ -28,9 +30,10 @@ struct Observers {
   std::vector<Observer*> events;
 };
 
-// Runs the program to its end in a SystemC context of its own; not reentrant, one simulation at a time in a process
-// (SystemC 2.3.4 keeps its context in globals). DefectError when the pipes of a core block each other, with what each
-// one waits for.
-SimulationResult simulate(const MachineParams& machine, Program program, const Observers& observers = {});
+// Runs the program to its end, or until it has taken more than `most` cycles, in a SystemC context of its own; not
+// reentrant, one simulation at a time in a process (SystemC 2.3.4 keeps its context in globals). DefectError when the
+// pipes of a core block each other, with what each one waits for.
+SimulationResult simulate(const MachineParams& machine, Program program, const Observers& observers = {},
+                          std::optional<Cycles> most = std::nullopt);
 
 }  // namespace oscsim::units

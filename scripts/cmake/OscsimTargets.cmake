@@ -15,6 +15,10 @@ find_package(Boost 1.74 REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
+pkg_check_modules(RE2 REQUIRED re2)
+add_library(oscsim_re2 INTERFACE) # without its compiler flags, which would be all of a library's that uses it
+add_library(RE2::re2 ALIAS oscsim_re2)
+target_link_libraries(oscsim_re2 INTERFACE ${RE2_LINK_LIBRARIES} Threads::Threads)
 
 # Debian ships pkg-config files for SystemC, no CMake package. Its library was built as C++17 and refuses other
 # language versions at link time unless it is told so.
@@ -37,7 +41,7 @@ target_compile_options(oscsim_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow 
 target_include_directories(oscsim_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_link_libraries(oscsim_flags INTERFACE fmt::fmt)
 if(OSCSIM_SANITIZE)
-  # Instrumented code makes GCC see uninitialised reads in std::regex (its manual warns of that).
+  # Instrumented code makes GCC see uninitialised reads that are none (its manual warns of that).
   target_compile_options(oscsim_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -fsanitize=address,undefined -fno-omit-frame-pointer
                                                 -fno-sanitize-recover=undefined)
   target_link_options(oscsim_flags INTERFACE -fsanitize=address,undefined)

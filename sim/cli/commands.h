@@ -10,7 +10,7 @@ namespace oscsim {
 
 // Exit statuses.
 inline constexpr int kDone = 0;
-inline constexpr int kCheckFailed = 1;  // --verify found a difference
+inline constexpr int kCheckFailed = 1;  // --verify found a difference, or no point of a sweep is ok
 inline constexpr int kWrongInput = 2;
 inline constexpr int kDefect = 3;
 inline constexpr int kInterrupted = 130;  // by Ctrl-C, as shells have it

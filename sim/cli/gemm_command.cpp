@@ -17,6 +17,7 @@
 #include "sim/report/version.h"
 #include "sim/run/accuracy.h"
 #include "sim/run/row_sample.h"
+#include "sim/run/threads.h"
 #include "sim/run/verify.h"
 #include "sim/workload/quantised_file.h"
 #include "sim/workload/sha256.h"
@@ -288,7 +289,7 @@ int gemm_command(const GemmArguments& arguments) {
                         .kernel = choice_argument<numerics::Kernel>("--kernel", arguments.kernel)};
   std::optional<tbb::global_control> limit;
   if (const std::int64_t threads = integer_argument("--threads", arguments.threads, 0, kMostThreads); threads > 0)
-    limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads));
+    limit.emplace(tbb::global_control::max_allowed_parallelism, startable_threads(static_cast<std::size_t>(threads)));
 
   Operand a = read_operand(arguments.a, "--format-a", arguments.format_a, arguments.cast);
   Operand b = read_operand(arguments.b, "--format-b", arguments.format_b, arguments.cast);

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program: parses the command line, runs one command, and turns failures into messages and exit statuses.
 #include <fmt/format.h>
+#include <tbb/global_control.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <new>
+#include <string_view>
+#include <system_error>
+#include <thread>
 
 #include "models/base/error.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/standard_output.h"
 #include "sim/cli/usage.h"
 #include "sim/report/version.h"
+#include "sim/run/threads.h"
 
 namespace oscsim {
 namespace {
@@ -41,7 +46,20 @@ int dispatch(int argc, char** argv) {
     throw InputError(usage_message(app, error));
   }
   if (!action) input_error("no command\n  allowed: {}; see: oscsim --help", joined(command_names(app)));
+  // Where fewer threads can be started than there are processors, it goes on with those. The end of such a control
+  // would start the others.
+  const std::size_t processors = std::max<std::size_t>(1, std::thread::hardware_concurrency());
+  [[maybe_unused]] static const tbb::global_control* fewer = nullptr;
+  if (const std::size_t threads = startable_threads(processors); threads < processors)
+    fewer = new tbb::global_control(tbb::global_control::max_allowed_parallelism, threads);
   return action();
+}
+
+// libtbb says so in words only.
+bool is_missing_thread(const std::exception& error) {
+  const auto* system = dynamic_cast<const std::system_error*>(&error);
+  if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) return true;
+  return std::string_view(error.what()).starts_with("pthread_create");
 }
 
 // A message may repeat names out of hostile files: what would steer the terminal becomes '?'.
@@ -62,6 +80,14 @@ int guarded(int argc, char** argv) {
                "oscsim: out of memory\n  --timing-only needs no tensors; --layers and --only make a run smaller\n");
     return kWrongInput;
   } catch (const std::exception& error) {
+    if (is_missing_thread(error)) {
+      fmt::print(
+          stderr,
+          "oscsim: a thread cannot be started: {}\n  limits of processes (ulimit -u) and memory (ulimit -v) count "
+          "threads too; --threads 1 needs no other\n",
+          error.what());
+      return kWrongInput;
+    }
     fmt::print(stderr,
                "oscsim: defect: {}\n  this is our mistake, not yours: please report it with the command line and "
                "'oscsim --version' ({} {})\n",

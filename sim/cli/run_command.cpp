@@ -4,6 +4,7 @@
 
 #include "sim/cli/arguments.h"
 #include "sim/cli/commands.h"
+#include "sim/cli/limits.h"
 #include "sim/cli/progress.h"
 #include "sim/cli/recording.h"
 #include "sim/cli/standard_output.h"
@@ -20,6 +21,7 @@ struct RunArguments {
   RunOptions options;
   std::string seed = "1", threads = "0", kernel = "auto";
   std::string json, csv;
+  LimitArguments limits;
   RecordingArguments recording;
 };
 
@@ -28,17 +30,21 @@ int run_command(RunArguments& arguments) {
   options.seed = static_cast<std::uint64_t>(integer_argument("--seed", arguments.seed, 0));
   options.threads = static_cast<int>(integer_argument("--threads", arguments.threads, 0, kMostThreads));
   options.kernel = choice_argument<numerics::Kernel>("--kernel", arguments.kernel);
+  options.cycle_limit = arguments.limits.cycle_count();
   arguments.recording.check();
   std::vector<std::pair<std::string, std::string>> files = arguments.recording.files();
   files.insert(files.end(), {{"--json", arguments.json}, {"--csv", arguments.csv}, {"--outputs", options.outputs}});
   require_writable(files);
 
   ProgressLine line;
-  const Progress progress = [&line](std::size_t done, std::size_t total, const std::string& next) {
+  TimeLimit time_limit(arguments.limits.seconds());
+  const Progress progress = [&](std::size_t done, std::size_t total, const std::string& next) {
+    time_limit.at(next);
     line.update(done, total, next);
     if (done == total) line.clear();
   };
   const RunResult result = recorded_run(arguments.recording, options, progress);
+  time_limit.end();
   if (!arguments.json.empty()) config::write_file_atomically(arguments.json, result_json(result));
   if (!arguments.csv.empty()) config::write_file_atomically(arguments.csv, result_csv(result));
   print(result_table(result));
@@ -64,7 +70,7 @@ void add_inputs(CLI::App& command, RunOptions& options) {
       ->type_name("PATH=VALUE")
       ->allow_extra_args(false);
   command.add_option("--layers", options.layers, "layers to replay")->type_name("FIRST[-LAST]");
-  command.add_option("--only", options.only, "GEMMs and operations whose name matches")->type_name("REGEX");
+  command.add_option("--only", options.only, "GEMMs and operations whose name contains a match (RE2)")->type_name("REGEX");
   command
       .add_option("--tensors", options.tensors,
                   "weights and activations: safetensors, or a Hugging Face checkpoint (its folder, or the index of its "
@@ -75,7 +81,7 @@ void add_inputs(CLI::App& command, RunOptions& options) {
 
 void add_outputs(CLI::App& command, RunArguments& arguments) {
   command.add_option("--json", arguments.json, "write the result, schema 1")->type_name("FILE");
-  command.add_option("--csv", arguments.csv, "write the main columns")->type_name("FILE");
+  command.add_option("--csv", arguments.csv, "write the main columns; text that a spreadsheet would run begins with a '")->type_name("FILE");
   command.add_option("--outputs", arguments.options.outputs, "write the scheme's outputs, safetensors in FP32")
       ->type_name("FILE");
   add_recording_options(command, arguments.recording);
@@ -102,6 +108,7 @@ void add_run_command(CLI::App& app, Action& action) {
   value("--seed", arguments->seed, "of synthetic tensors and of every sample", "N");
   value("--threads", arguments->threads, "0: all; results do not depend on it", "N");
   value("--kernel", arguments->kernel, "auto, avx512_vnni, avx2 or portable; results do not depend on it", "NAME");
+  add_limit_options(command, arguments->limits, "the run");
   add_outputs(command, *arguments);
   command.footer(
       "Examples:\n"

@@ -9,10 +9,13 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 
 #include "sim/cli/arguments.h"
 #include "sim/cli/commands.h"
+#include "sim/cli/limits.h"
 #include "sim/cli/progress.h"
 #include "sim/cli/standard_output.h"
 #include "sim/report/text_table.h"
@@ -30,11 +33,13 @@ constexpr std::int64_t kMostJobs = 1024;
 
 struct SweepArguments {
   std::string file, folder, jobs = "0", shard, limit;
+  LimitArguments limits;
   bool retry_failed = false, no_memo = false;
 };
 
 struct SubmitArguments {
   std::string file, folder, shards, jobs = "1", minutes = "60";
+  LimitArguments limits;
   std::vector<std::string> options;
   bool retry_failed = false, dry_run = false;
 };
@@ -45,20 +50,46 @@ std::string seconds_text(double seconds) {
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
-// [#####.....] 1234 points/s, 2 failed, 1:23 left
-std::string progress_text(const sweep::SweepProgress& state, double seconds) {
+// [#####.....] 1234 points/s, 2 failed, 1:23 left; in a log also the points that workers are at, without the bar
+std::string progress_text(const sweep::SweepProgress& state, double seconds, bool is_terminal) {
   constexpr std::size_t kBar = 20;
   const std::size_t filled = state.total > 0 ? kBar * state.done / state.total : kBar;
   const double rate = seconds > 0 ? static_cast<double>(state.done) / seconds : 0;
-  std::string text =
-      fmt::format("[{}{}] {:.1f} points/s", std::string(filled, '#'), std::string(kBar - filled, '.'), rate);
+  std::string text;
+  if (is_terminal) text = fmt::format("[{}{}] ", std::string(filled, '#'), std::string(kBar - filled, '.'));
+  text += fmt::format("{:.1f} points/s", rate);
   if (state.failed > 0) text += fmt::format(", {} failed", state.failed);
   if (rate > 0) text += fmt::format(", {} left", seconds_text(static_cast<double>(state.total - state.done) / rate));
-  return text;
+  if (is_terminal || state.running.empty()) return text;
+  constexpr std::size_t kShown = 8;
+  const auto shown = std::span(state.running).first(std::min(kShown, state.running.size()));
+  return fmt::format("{}, at point{} {}{}", text, state.running.size() == 1 ? "" : "s", fmt::join(shown, ", "),
+                     shown.size() < state.running.size() ? ", ..." : "");
 }
 
 std::string counts_text(const sweep::Counts& counts) {
   return fmt::format("{} points: {} ok, {} failed, {} left", counts.points, counts.ok, counts.failed, counts.missing);
+}
+
+std::string error_of(const sweep::Row& row) {
+  const auto json = nlohmann::ordered_json::parse(row.line, nullptr, false);
+  return json.is_object() && json.contains("error") && json["error"].is_string() ? json["error"].get<std::string>()
+                                                                                 : std::string();
+}
+
+// A sweep without a single result has failed, whatever its points say one by one.
+int status_of(const sweep::Counts& counts, const sweep::Folder& folder, const sweep::Shard& shard) {
+  if (counts.ok > 0 || counts.failed == 0) return kDone;
+  const auto points = folder.points();
+  const auto rows = folder.rows();
+  std::string first;
+  for (std::size_t i = 0; i < points.size() && first.empty(); ++i)
+    if (const auto row = rows.find(points[i].key); shard.has(i) && row != rows.end())
+      first = fmt::format("\n  the first, point {}: {}", i, error_of(row->second));
+  fmt::print(stderr, "oscsim: {} failed, and none is ok{}\n",
+             counts.failed == 1 ? "the point that ran" : fmt::format("all {} points that ran", counts.failed),
+             plain_ascii(first));
+  return kCheckFailed;
 }
 
 int sweep_command(const SweepArguments& arguments) {
@@ -69,6 +100,7 @@ int sweep_command(const SweepArguments& arguments) {
   options.jobs = static_cast<std::size_t>(integer_argument("--jobs", arguments.jobs, 0, kMostJobs));
   if (!arguments.limit.empty())
     options.limit = static_cast<std::size_t>(integer_argument("--limit", arguments.limit, 0));
+  options.limits = {arguments.limits.seconds(), arguments.limits.cycle_count()};
   options.retry_failed = arguments.retry_failed;
   options.no_memo = arguments.no_memo;
   if (!arguments.shard.empty())
@@ -78,12 +110,12 @@ int sweep_command(const SweepArguments& arguments) {
 
   const sweep::Sweep swept = sweep::read_sweep(arguments.file);
   const sweep::Folder folder{fs::path(arguments.folder)};
-  ProgressLine line;
+  ProgressLine line(ProgressLine::Ticking::by_updates);  // the workers are forked
   const auto begin = Clock::now();
   const auto progress = [&](const sweep::SweepProgress& state) {
-    if (!line.is_shown()) return;
+    if (!line.is_due()) return;
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    line.update(state.done, state.total, progress_text(state, seconds));
+    line.update(state.done, state.total, progress_text(state, seconds, line.is_terminal()));
   };
   const sweep::SweepEnd end = sweep::run_sweep(swept, folder, options, progress);
   line.clear();
@@ -100,13 +132,14 @@ int sweep_command(const SweepArguments& arguments) {
     text += fmt::format("\n{}", (folder.path() / "results.jsonl").string());
   }
   print(text + "\n");
-  return kDone;
+  return status_of(counts, folder, options.shard);
 }
 
 int merge_command(const std::string& path) {
   const sweep::Folder folder{fs::path(path)};
-  print(fmt::format("{}\n{}\n", counts_text(sweep::merge(folder)), (folder.path() / "results.jsonl").string()));
-  return kDone;
+  const sweep::Counts counts = sweep::merge(folder);
+  print(fmt::format("{}\n{}\n", counts_text(counts), (folder.path() / "results.jsonl").string()));
+  return status_of(counts, folder, {});
 }
 
 // A shard stands in the table while it has work left, has failed points, or is in the queue.
@@ -139,11 +172,9 @@ int status_command(const std::string& path) {
 
 // Shards of about five minutes, from the time of the first point that is left.
 std::int64_t shards_for(const sweep::Sweep& swept, const std::vector<std::string>& keys,
-                        const std::vector<std::size_t>& left, std::int64_t jobs) {
+                        const std::vector<std::size_t>& left, std::int64_t jobs, const sweep::PointLimits& limits) {
   constexpr double kSeconds = 300;
-  const auto begin = Clock::now();
-  sweep::evaluate(swept, left.front(), keys[left.front()], nullptr);
-  const double point = std::chrono::duration<double>(Clock::now() - begin).count();
+  const double point = sweep::seconds_of(swept, left.front(), keys[left.front()], limits);
   const double all = point * static_cast<double>(left.size()) / static_cast<double>(jobs);
   return std::clamp(static_cast<std::int64_t>(std::ceil(all / kSeconds)), std::int64_t{1},
                     std::min<std::int64_t>(sweep::kMostTasks, static_cast<std::int64_t>(left.size())));
@@ -155,13 +186,16 @@ int submit_command(const SubmitArguments& arguments) {
   job.jobs = integer_argument("--jobs", arguments.jobs, 1, kMostJobs);
   job.minutes = integer_argument("--minutes", arguments.minutes, 2, 1'000'000);
   job.retry_failed = arguments.retry_failed;
+  job.limits = arguments.limits.text();
   job.options = arguments.options;
+  const sweep::PointLimits limits{arguments.limits.seconds(), arguments.limits.cycle_count()};
   std::int64_t shards = 0;  // 0: from the time that a point takes
   if (!arguments.shards.empty()) shards = integer_argument("--shards", arguments.shards, 1, sweep::kMostTasks);
   const sweep::Sweep swept = sweep::read_sweep(arguments.file);
   job.program = fs::read_symlink("/proc/self/exe").string();
   job.file = fs::absolute(swept.file).string();
   job.folder = fs::absolute(arguments.folder);
+  sweep::require_scriptable(job);
   const sweep::Folder folder(job.folder);
   const std::vector<std::string> keys = sweep::keys_of(swept);
   folder.require_ours();
@@ -175,7 +209,7 @@ int submit_command(const SubmitArguments& arguments) {
     print("nothing is left to run; see: oscsim sweep merge\n");
     return kDone;
   }
-  job.shards = shards > 0 ? shards : shards_for(swept, keys, left, job.jobs);
+  job.shards = shards > 0 ? shards : shards_for(swept, keys, left, job.jobs, limits);
   std::set<std::int64_t> with_work;
   for (const std::size_t point : left)
     with_work.insert(static_cast<std::int64_t>(point % static_cast<std::size_t>(job.shards)) + 1);
@@ -215,6 +249,7 @@ void add_submit(CLI::App& command, Action& action) {
   sub.add_option("--sbatch", arguments->options, "more for sbatch, such as --sbatch=--partition=main; repeatable")
       ->type_name("OPTION")
       ->allow_extra_args(false);
+  add_limit_options(sub, arguments->limits, "a point");
   sub.add_flag("--retry-failed", arguments->retry_failed, "run failed points again");
   sub.add_flag("--dry-run", arguments->dry_run, "show the script of the array, submit nothing");
   sub.footer("Example:\n  oscsim sweep submit ten_parameters -o results --minutes 30 --sbatch=--partition=main\n");
@@ -240,6 +275,7 @@ void add_sweep_command(CLI::App& app, Action& action) {
                   "environment of a Slurm array task")
       ->type_name("I/N");
   command.add_option("--limit", arguments->limit, "run at most so many points now")->type_name("N");
+  add_limit_options(command, arguments->limits, "a point");
   command.add_flag("--retry-failed", arguments->retry_failed, "run failed points again");
   command.add_flag("--no-memo", arguments->no_memo, "simulate equal work anew each time; the rows are the same");
   command.footer(

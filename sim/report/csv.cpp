@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "sim/config/csv_cell.h"
+
 namespace oscsim {
 namespace {
 
@@ -17,19 +19,9 @@ constexpr std::string_view kSideColumns[] = {
 
 class Line {
  public:
-  void add(std::string_view field) {
-    if (!text_.empty()) text_ += ',';
-    const bool needs_quotes = field.find_first_of(",\"\r\n") != std::string_view::npos;
-    if (!needs_quotes) {
-      text_ += field;
-      return;
-    }
-    text_ += '"';
-    for (const char letter : field) text_ += letter == '"' ? std::string("\"\"") : std::string(1, letter);
-    text_ += '"';
-  }
-  void add(std::int64_t value) { add(std::to_string(value)); }
-  void add(double value) { add(fmt::format("{}", value)); }
+  void add(std::string_view text) { put(config::csv_cell(text)); }
+  void add(std::int64_t value) { put(std::to_string(value)); }
+  void add(double value) { put(fmt::format("{}", value)); }
 
   void add_speedup(const std::optional<SideResult>& scheme, const std::optional<SideResult>& baseline) {
     scheme&& baseline ? add(baseline->time_us / scheme->time_us) : add("");
@@ -81,6 +73,11 @@ class Line {
   std::string end() const { return text_ + '\n'; }
 
  private:
+  void put(std::string_view cell) {
+    if (!text_.empty()) text_ += ',';
+    text_ += cell;
+  }
+
   std::string text_;
 };
 

@@ -75,7 +75,7 @@ Replay::Replay(const RunOptions& options, const RunInputs& inputs, const Recorde
     : options_(options),
       inputs_(inputs),
       accumulator_(numerics::accumulator(inputs.machine.core.accumulator)),
-      timing_(inputs.machine, recorders, !options.no_memo, options.no_memo ? nullptr : memo),
+      timing_(inputs.machine, recorders, !options.no_memo, options.no_memo ? nullptr : memo, options.cycle_limit),
       costs_(inputs.costs, chip_sizes(inputs.machine)) {
   if (options.chain) chain_.emplace(inputs);
   for (const Gemm& gemm : inputs.trace.gemms) ++waiting_[gemm.input].readers;

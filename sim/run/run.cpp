@@ -10,6 +10,7 @@
 #include "sim/run/chain.h"
 #include "sim/run/inputs.h"
 #include "sim/run/replay.h"
+#include "sim/run/threads.h"
 #include "sim/workload/safetensors.h"
 
 namespace oscsim {
@@ -158,7 +159,8 @@ RunResult run(const RunOptions& options, const Progress& progress, const Recorde
     input_error("--chain continues captured activations: it needs --tensors");
   std::optional<tbb::global_control> threads;
   if (options.threads > 0)
-    threads.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(options.threads));
+    threads.emplace(tbb::global_control::max_allowed_parallelism,
+                    startable_threads(static_cast<std::size_t>(options.threads)));
   return replayed({options, read_inputs(options), progress, recorders});
 }
 

@@ -32,6 +32,9 @@ struct RunOptions {
   bool verify = false;
   bool chain = false;  // also run the GEMMs of dense layers one on the other's output
   bool allow_nonfinite = false;
+  // Simulated core clock cycles of one side: GEMMs, shared work and operations together, as many as the totals count;
+  // more of them are an InputError as soon as they are simulated. 0: no limit.
+  std::int64_t cycle_limit = 0;
   std::uint64_t seed = 1;
   int threads = 0;  // 0: all
   numerics::Kernel kernel = numerics::Kernel::automatic;

@@ -158,11 +158,30 @@ units::SimulationResult TimingModel::simulate(const WorkLabel& label, bool is_ne
       recorder->begin_work(label);
       observers.events.push_back(recorder);
     }
-  return units::simulate(machine_, std::move(program), observers);
+  units::SimulationResult result = units::simulate(machine_, std::move(program), observers, left(label.side));
+  if (result.is_cut) refuse(label);
+  return result;
+}
+
+std::optional<Cycles> TimingModel::left(Side side) const {
+  if (!limit_) return std::nullopt;
+  return *limit_ - spent_[static_cast<std::size_t>(side)];
+}
+
+void TimingModel::spend(const WorkLabel& label, Cycles cycles) {
+  if (limit_ && cycles > *left(label.side)) refuse(label);
+  spent_[static_cast<std::size_t>(label.side)] += cycles;
+}
+
+// The same whether the work was simulated, and cut off, or remembered.
+void TimingModel::refuse(const WorkLabel& label) const {
+  input_error("{}{} under {}: the {} takes more than {} cycles, the --cycle-limit, with this and what came before",
+              label.name, label.shared ? " (shared work)" : "", label.scheme, name_of(label.side), limit_->count());
 }
 
 // Remembers the result and tells the recorders of it.
 SideResult TimingModel::finished(const WorkLabel& label, const std::string& key, SideResult result) {
+  spend(label, result.cycles);
   if (!memo_) known_.erase(key);
   const auto [known, is_new] = known_.try_emplace(key, Known{result, label.name});
   for (Recorder* recorder : recorders_) recorder->end_work(label, result, is_new ? "" : known->second.name);

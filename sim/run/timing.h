@@ -2,8 +2,10 @@
 // Cycles of a GEMM, of shared work and of operations between GEMMs: mapping search, simulation, cycle stack.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "models/schemes/channel_table.h"
@@ -24,10 +26,14 @@ SideResult timing_of(const units::MachineParams& machine, units::PipeId primary,
 // cycles are a pure function of the arguments either way. Recorders see the events of each side's equal work once.
 class TimingModel {
  public:
-  // `across` remembers the results of other machines and runs too.
+  // `across` remembers the results of other machines and runs too. `cycle_limit`: RunOptions.
   explicit TimingModel(const units::MachineParams& machine, Recorders recorders = {}, bool memo = true,
-                       SideMemo* across = nullptr)
-      : machine_(machine), recorders_(std::move(recorders)), memo_(memo), across_(across) {}
+                       SideMemo* across = nullptr, std::int64_t cycle_limit = 0)
+      : machine_(machine),
+        recorders_(std::move(recorders)),
+        memo_(memo),
+        across_(across),
+        limit_(cycle_limit > 0 ? std::optional(Cycles(cycle_limit)) : std::nullopt) {}
 
   // `table` is needed when a pinned fused cast gathers.
   SideResult gemm(const WorkLabel& label, const GemmPlan& plan, const MappingParams& pinned,
@@ -54,6 +60,10 @@ class TimingModel {
                    const std::function<Work()>& make, const units::TileObserver& on_output = {});
   units::SimulationResult simulate(const WorkLabel& label, bool is_new, units::Program program,
                                    const units::TileObserver& on_output);
+  // InputError when the side has no cycles left for so many.
+  void spend(const WorkLabel& label, Cycles cycles);
+  std::optional<Cycles> left(Side side) const;
+  [[noreturn]] void refuse(const WorkLabel& label) const;
   // What is recorded of two sides does not stand for each other.
   std::string key_for(const WorkLabel& label, std::string key) const;
   const Known* find(const std::string& key) const;
@@ -64,6 +74,8 @@ class TimingModel {
   Recorders recorders_;
   bool memo_;
   SideMemo* across_;
+  std::optional<Cycles> limit_;
+  std::array<Cycles, kSides> spent_{Cycles(0), Cycles(0)};
   std::map<std::string, Known> known_;
   std::map<std::string, Tiling> tilings_;
 };

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <limits>
 #include <set>
 
 #include "models/base/error.h"
@@ -27,7 +29,8 @@ namespace {
 using config::Node;
 using config::Problems;
 
-constexpr std::int64_t kMostValues = 100'000;  // of one axis
+constexpr std::int64_t kMostValues = 100'000;                     // of one axis
+constexpr double kLargestWhole = static_cast<double>(1LL << 53);  // above, a double skips whole numbers
 
 struct RangeParams {
   Unread from, to, step;
@@ -44,6 +47,10 @@ struct RangeParams {
     visit("step", self.step, {.meaning = "distance of two values; linear only"});
   }
 };
+
+// Holds the span and the ratio of any two doubles.
+using Real = long double;
+static_assert(std::numeric_limits<Real>::max_exponent > 2 * std::numeric_limits<double>::max_exponent);
 
 // A range's values in base units; the last bits of a power are rounded away.
 class Range {
@@ -76,6 +83,9 @@ class Range {
     }
     const auto parsed = number_of(parameter_, node.text());
     if (!parsed.value) problems_.add(node.place(), fmt::format("{}: {}", name, parsed.problem));
+    if (parsed.value && parameter_.is_whole && std::abs(*parsed.value) >= kLargestWhole)
+      problems_.add(node.place(),
+                    fmt::format("{}: 2^53 or more, where a range is not exact: give a list of values", name));
     return parsed.value.value_or(0);
   }
 
@@ -95,28 +105,32 @@ class Range {
       count_ = *params_.count;
     } else {
       const double base = params_.scale == Scale::log2 ? 2 : 10;
-      const double steps = linear ? (to_ - from_) / step_ : std::log(to_ / from_) / std::log(base);
-      if (steps > static_cast<double>(kMostValues)) return wrong(fmt::format("more than {} values", kMostValues));
-      count_ = static_cast<std::int64_t>(std::floor(steps + 1e-9)) + 1;
+      const Real steps = linear ? (to_ - from_) / step_ : std::log(to_ / from_) / std::log(Real(base));
+      if (!(steps <= kMostValues)) return wrong(fmt::format("more than {} values", kMostValues));
+      count_ = static_cast<std::int64_t>(std::floor(steps + 1e-9L)) + 1;
       if (!linear) ratio_ = base;
     }
-    if (!linear && ratio_ == 0) ratio_ = std::pow(to_ / from_, 1.0 / static_cast<double>(count_ - 1));
-    if (linear && !has_step) step_ = (to_ - from_) / static_cast<double>(count_ - 1);
+    const auto intervals = static_cast<Real>(count_ - 1);
+    if (!linear && ratio_ == 0) ratio_ = std::pow(to_ / from_, 1 / intervals);
+    if (linear && !has_step) step_ = (to_ - from_) / intervals;
   }
 
   double at(std::int64_t i) const {
-    const auto position = static_cast<double>(i);
-    if (params_.count && i == count_ - 1) return to_;
-    const double value = ratio_ == 0 ? from_ + step_ * position : from_ * std::pow(ratio_, position);
+    const auto position = static_cast<Real>(i);
+    if (i == 0) return static_cast<double>(from_);
+    if (params_.count && i == count_ - 1) return static_cast<double>(to_);
+    const auto value = static_cast<double>(ratio_ == 0 ? from_ + step_ * position : from_ * std::pow(ratio_, position));
     constexpr int kDigits = 12;
-    return std::stod(fmt::format("{:.{}g}", value, kDigits));
+    constexpr double kNeedsMore = 1e11;  // whole numbers from here on keep all their digits
+    if (parameter_.is_whole && std::abs(value) >= kNeedsMore) return value;
+    return std::strtod(fmt::format("{:.{}g}", value, kDigits).c_str(), nullptr);  // std::stod refuses subnormal numbers
   }
 
   const Parameter& parameter_;
   const Node& node_;
   Problems& problems_;
   RangeParams params_;
-  double from_ = 0, to_ = 0, step_ = 0, ratio_ = 0;  // ratio 0: linear
+  Real from_ = 0, to_ = 0, step_ = 0, ratio_ = 0;  // ratio 0: linear
   std::int64_t count_ = 0;
 };
 

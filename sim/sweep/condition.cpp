@@ -13,11 +13,12 @@
 #include "sim/config/node.h"
 #include "sim/config/units.h"
 #include "sim/sweep/parameter.h"
+#include "sim/sweep/row.h"
 
 namespace oscsim::sweep {
 
 struct Condition::Expression {
-  std::string op;  // "or", a comparison, + - * /, "path" or "value"
+  std::string op;  // "or", a comparison, + - * /, "path", "name" or "number"
   Value value{};
   std::unique_ptr<Expression> left{}, right{};
 };
@@ -96,9 +97,25 @@ bool is_comparison(const Token& token) {
   return token.kind == Token::Kind::symbol && std::ranges::find(kComparisons, token.text) != kComparisons.end();
 }
 
+// A word that is neither a parameter nor a name to compare one with.
+[[noreturn]] void refuse_word(const std::string& word) {
+  const std::vector<std::string>& results = row_columns();
+  if (std::ranges::find(results, word) != results.end())
+    throw Fault{
+        fmt::format("'{}' is a result: conditions choose points before they run; choose among the rows of "
+                    "results.jsonl by it",
+                    config::excerpt(word))};
+  throw Fault{fmt::format("'{}' is no parameter{}", config::excerpt(word), did_you_mean_parameter(word))};
+}
+
 class Parser {
  public:
-  Parser(const std::string& text, std::vector<std::string>& paths) : lexer_(text), paths_(paths) { advance(); }
+  using Names = std::vector<std::pair<std::string, std::string>>;
+
+  Parser(const std::string& text, std::vector<std::string>& paths, Names& names)
+      : lexer_(text), paths_(paths), names_(names) {
+    advance();
+  }
 
   Pointer condition() {
     Pointer all = comparison();
@@ -122,7 +139,26 @@ class Parser {
     if (!is_comparison(token_)) throw Fault{"no comparison: one of < <= > >= == != is needed"};
     const std::string op = token_.text;
     advance();
-    return joined_by(op, std::move(left), sum());
+    Pointer right = sum();
+    const bool may_name = op == "==" || op == "!=";
+    for (const auto& [name, path] : {std::pair(left.get(), right.get()), {right.get(), left.get()}}) {
+      if (name->op != "name") continue;
+      const auto& word = std::get<std::string>(name->value);
+      if (!may_name || path->op != "path") refuse_word(word);
+      names_.emplace_back(std::get<std::string>(path->value), word);
+    }
+    return joined_by(op, std::move(left), std::move(right));
+  }
+
+  // A side of + - * /.
+  static void refuse_name(const Expression& side) {
+    if (side.op == "name") refuse_word(std::get<std::string>(side.value));
+  }
+
+  static Pointer calculated(std::string op, Pointer left, Pointer right) {
+    refuse_name(*left);
+    refuse_name(*right);
+    return joined_by(std::move(op), std::move(left), std::move(right));
   }
 
   bool is_symbol(std::string_view one, std::string_view other) const {
@@ -134,7 +170,7 @@ class Parser {
     while (is_symbol("+", "-")) {
       const std::string op = token_.text;
       advance();
-      all = joined_by(op, std::move(all), product());
+      all = calculated(op, std::move(all), product());
     }
     return all;
   }
@@ -144,7 +180,7 @@ class Parser {
     while (is_symbol("*", "/")) {
       const std::string op = token_.text;
       advance();
-      all = joined_by(op, std::move(all), atom());
+      all = calculated(op, std::move(all), atom());
     }
     return all;
   }
@@ -154,17 +190,13 @@ class Parser {
     advance();
     switch (token.kind) {
       case Token::Kind::number:
-        if (const auto number = quantity(token.text)) return std::make_unique<Expression>(Expression{"value", *number});
+        if (const auto number = quantity(token.text))
+          return std::make_unique<Expression>(Expression{"number", *number});
         throw Fault{fmt::format("'{}' is no number and no quantity", token.text)};
       case Token::Kind::word:
         return word(token.text);
       case Token::Kind::symbol:
-        if (token.text == "(") {
-          Pointer inner = sum();
-          if (!is_symbol(")", ")")) throw Fault{"a ')' is missing"};
-          advance();
-          return inner;
-        }
+        if (token.text == "(") return parenthesis();
         throw Fault{fmt::format("'{}' is not expected", token.text)};
       case Token::Kind::end:
         break;
@@ -172,18 +204,30 @@ class Parser {
     throw Fault{"it ends too early"};
   }
 
-  // With a dot or the name of a file's document: a parameter; otherwise a text.
+  Pointer parenthesis() {
+    if (++depth_ > Condition::kDeepest)
+      throw Fault{fmt::format("more than {} parentheses in each other", Condition::kDeepest)};
+    Pointer inner = sum();
+    if (!is_symbol(")", ")")) throw Fault{"a ')' is missing"};
+    advance();
+    --depth_;
+    return inner;
+  }
+
+  // With a dot or the name of a file's document: a parameter; otherwise a name.
   Pointer word(const std::string& text) {
     const std::vector<std::string>& documents = parameter_documents();
     const bool is_path = text.find('.') != std::string::npos || std::ranges::find(documents, text) != documents.end();
-    if (!is_path) return std::make_unique<Expression>(Expression{"value", text});
+    if (!is_path) return std::make_unique<Expression>(Expression{"name", text});
     paths_.push_back(text);
     return std::make_unique<Expression>(Expression{"path", text});
   }
 
   Lexer lexer_;
   std::vector<std::string>& paths_;
+  Names& names_;
   Token token_;
+  int depth_ = 0;
 };
 
 Value arithmetic(const std::string& op, const Value& left, const Value& right) {
@@ -195,7 +239,7 @@ Value arithmetic(const std::string& op, const Value& left, const Value& right) {
 }
 
 Value value_of(const Expression& expression, const Condition::Lookup& lookup) {
-  if (expression.op == "value") return expression.value;
+  if (expression.op == "number" || expression.op == "name") return expression.value;
   if (expression.op == "path") return lookup(std::get<std::string>(expression.value));
   return arithmetic(expression.op, value_of(*expression.left, lookup), value_of(*expression.right, lookup));
 }
@@ -214,15 +258,57 @@ bool is_true(const Expression& expression, const Condition::Lookup& lookup) {
   return compare(expression.op, value_of(*expression.left, lookup), value_of(*expression.right, lookup));
 }
 
+using IsNumber = std::function<bool(const std::string& path)>;
+
+// Whether a side is a number; Fault when it calculates with what is none.
+bool is_number(const Expression& side, const IsNumber& of_path) {
+  if (side.op == "number" || side.op == "name") return side.op == "number";
+  if (side.op == "path") return of_path(std::get<std::string>(side.value));
+  for (const Pointer* part : {&side.left, &side.right})
+    if (!is_number(**part, of_path))
+      throw Fault{fmt::format("'{}' is no number: {} needs numbers", std::get<std::string>((*part)->value), side.op)};
+  return true;
+}
+
+void check_kinds_of(const Expression& expression, const IsNumber& of_path) {
+  if (expression.op == "or") {
+    check_kinds_of(*expression.left, of_path);
+    return check_kinds_of(*expression.right, of_path);
+  }
+  const bool left = is_number(*expression.left, of_path), right = is_number(*expression.right, of_path);
+  if (left && right) return;
+  const Expression& text = left ? *expression.right : *expression.left;
+  const auto& name = std::get<std::string>(text.value);
+  if (left != right)
+    throw Fault{fmt::format("'{}' is no number, and the other side of {} is one", name, expression.op)};
+  if (expression.op != "==" && expression.op != "!=")
+    throw Fault{fmt::format("'{}' is no number: it can only be == or !=", name)};
+}
+
+std::string message_of(const std::string& text, const Fault& fault) {
+  return fmt::format("condition '{}': {}\n  write for example machine.core.buffers.l0a <= 64KiB", config::excerpt(text),
+                     fault.message);
+}
+
 }  // namespace
 
-Condition::Condition(const std::string& text, const config::Place& place, config::Problems& problems) : place_(place) {
+Condition::Condition(const std::string& text, const config::Place& place, config::Problems& problems)
+    : place_(place), text_(text) {
   try {
-    root_ = Parser(text, paths_).condition();
+    if (text.size() > kLongest) throw Fault{fmt::format("{} characters; allowed: up to {}", text.size(), kLongest)};
+    root_ = Parser(text, paths_, names_).condition();
   } catch (const Fault& fault) {
     paths_.clear();
-    problems.add(place, fmt::format("condition '{}': {}\n  write for example machine.core.buffers.l0a <= 64KiB",
-                                    config::excerpt(text), fault.message));
+    names_.clear();
+    problems.add(place, message_of(text, fault));
+  }
+}
+
+void Condition::check_kinds(const std::function<bool(const std::string&)>& of_path, config::Problems& problems) const {
+  try {
+    if (root_ != nullptr) check_kinds_of(*root_, of_path);
+  } catch (const Fault& fault) {
+    problems.add(place_, message_of(text_, fault));
   }
 }
 

@@ -16,12 +16,14 @@
 #include <fstream>
 #include <iterator>
 #include <thread>
+#include <tuple>
 
 #include "models/base/error.h"
 #include "sim/config/atomic_file.h"
-#include "sim/config/files.h"
+#include "sim/config/node.h"
 #include "sim/config/units.h"
 #include "sim/report/version.h"
+#include "sim/sweep/folder_file.h"
 #include "sim/workload/sha256.h"
 
 namespace oscsim::sweep {
@@ -36,6 +38,10 @@ constexpr std::int64_t kMostShards = 100'000;
   input_error("{}: cannot be {}: {}", path.string(), what, std::strerror(errno));
 }
 
+std::string hash_of(const std::vector<std::string>& keys) {
+  return sha256(fmt::format("{}", fmt::join(keys, "\n")));
+}
+
 // What the sweep is: everything but its rows.
 Json description(const Sweep& sweep, const std::vector<std::string>& keys) {
   Json json;
@@ -46,7 +52,7 @@ Json description(const Sweep& sweep, const std::vector<std::string>& keys) {
   json["sweep_sha256"] = sweep.sha256;
   json["description"] = sweep.head.description;
   json["points"] = keys.size();
-  json["points_sha256"] = sha256(fmt::format("{}", fmt::join(keys, "\n")));
+  json["points_sha256"] = hash_of(keys);
   json["base"] = sweep.resolver->description();
   json["axes"] = Json::array();
   for (const Axis& axis : sweep.axes)
@@ -70,32 +76,60 @@ Json description(const Sweep& sweep, const std::vector<std::string>& keys) {
 
 // Other files than what is left of a sweep.json whose writer was killed.
 bool holds_other_files(const fs::path& folder) {
-  if (!fs::is_directory(folder)) return false;
-  return std::ranges::any_of(fs::directory_iterator(folder), [](const fs::directory_entry& entry) {
-    return !entry.path().filename().string().starts_with(".sweep.json.");
-  });
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) return false;
+  fs::directory_iterator at(folder, error);
+  for (; !error && at != fs::directory_iterator(); at.increment(error))
+    if (!at->path().filename().string().starts_with(".sweep.json.")) return true;
+  if (error) input_error("{}: cannot be read: {}", folder.string(), error.message());
+  return false;
 }
 
 // Shards that start together need not all write the same.
 void write_unless_equal(const fs::path& path, const std::string& text) {
-  std::ifstream file(path, std::ios::binary);
-  if (file && std::string(std::istreambuf_iterator<char>(file), {}) == text) return;
+  if (is_there(path)) {  // a pipe would wait for a reader
+    std::ifstream file(path, std::ios::binary);
+    if (file && std::string(std::istreambuf_iterator<char>(file), {}) == text) return;
+  }
   config::write_file_atomically(path, text);
 }
 
-// Complete lines, without their ends.
-template <class Use>
-void each_line(const fs::path& path, const Use& use) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) cannot(path, "read");
-  for (std::string line; std::getline(file, line);)
-    if (!file.eof()) use(std::move(line));  // the end of the file, not of the line: it was cut off
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) input_error("{}: cannot be made: {}", path.string(), error.message());
 }
 
-std::optional<std::int64_t> environment_number(const char* name) {
+std::vector<std::string> names_in(const Json& object) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : object.items()) names.push_back(name);
+  return names;
+}
+
+// Of the files *.jsonl among the rows.
+std::vector<fs::path> row_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  const fs::file_status status = fs::status(folder, error);
+  if (!fs::exists(status)) return files;
+  if (!fs::is_directory(status)) damaged(folder, 0, "is no folder");
+  fs::directory_iterator at(folder, error);
+  for (; !error && at != fs::directory_iterator(); at.increment(error))
+    if (at->path().extension() == ".jsonl") files.push_back(at->path());
+  if (error) input_error("{}: cannot be read: {}", folder.string(), error.message());
+  return files;
+}
+
+// Absent too when it is empty. Slurm's arrays go up to 4000000 (its limit of MaxArraySize).
+std::optional<std::int64_t> array_number(const char* name) {
+  constexpr std::int64_t kMost = 4'000'000;
   const char* text = std::getenv(name);
-  if (text == nullptr) return std::nullopt;
-  return config::parse_integer(text).value;
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  const auto number = config::parse_integer(text).value;
+  if (!number || *number < 0 || *number > kMost)
+    input_error("the environment's {} is '{}'; allowed: 0 to {}; or give --shard I/N", name, config::excerpt(text),
+                kMost);
+  return *number;
 }
 
 }  // namespace
@@ -110,37 +144,51 @@ Shard parse_shard(const std::string& text) {
   return {*index, *count};
 }
 
+// Slurm tells a task how many tasks the array has, the least and the greatest number, and the first step that the
+// array's text names. A regular array is known by its count. An irregular one can pass for it (1,2,9-9:4 for 1-9:4):
+// its odd tasks then take the whole sweep, so that nothing is left out.
 std::optional<Shard> shard_from_environment() {
-  const auto id = environment_number("SLURM_ARRAY_TASK_ID");
-  const auto count = environment_number("SLURM_ARRAY_TASK_COUNT");
-  if (!id || !count) return std::nullopt;
-  const std::int64_t first = environment_number("SLURM_ARRAY_TASK_MIN").value_or(0);
-  return parse_shard(fmt::format("{}/{}", *id - first + 1, *count));
+  const auto id = array_number("SLURM_ARRAY_TASK_ID");
+  if (!id) return std::nullopt;
+  const auto count = array_number("SLURM_ARRAY_TASK_COUNT"), first = array_number("SLURM_ARRAY_TASK_MIN");
+  const auto last = array_number("SLURM_ARRAY_TASK_MAX"), step = array_number("SLURM_ARRAY_TASK_STEP");
+  const auto refuse = [&](const std::string& why) {
+    input_error(
+        "this is task {} of a Slurm array {}, whose place in it cannot be told\n  give --shard I/N with I from 1 to N, "
+        "or an array such as 1-8 or 1-9:4",
+        *id, why);
+  };
+  if (!count || !first) refuse("without SLURM_ARRAY_TASK_COUNT and SLURM_ARRAY_TASK_MIN");
+  const std::int64_t by = std::max<std::int64_t>(step.value_or(1), 1);
+  const std::int64_t end = last.value_or(*first + (*count - 1) * by);
+  const bool is_regular = *count >= 1 && end >= *first && (*count - 1) * by == end - *first;
+  if (!is_regular) refuse(fmt::format("of {} tasks from {} to {}", *count, *first, end));
+  const bool is_one_of_them = *id >= *first && *id <= end && (*id - *first) % by == 0;
+  if (is_one_of_them) return parse_shard(fmt::format("{}/{}", (*id - *first) / by + 1, *count));
+  if (!last || !step || *id < *first || *id > end)
+    refuse(fmt::format("of {} tasks from {} to {}", *count, *first, end));
+  return Shard{};
 }
 
 void Folder::require_ours() const {
   const fs::path file = path_ / "sweep.json";
-  if (!fs::exists(file)) {
+  if (!is_there(file)) {
     if (holds_other_files(path_))
       input_error("{}: holds files, but no sweep.json; take an empty or a new folder", path_.string());
     return;
   }
-  const Json json = Json::parse(config::read_file(file, config::kLargestFile), nullptr, false);
-  if (json.is_discarded() || !json.is_object() || !json.contains("git") || !json.contains("version"))
-    input_error("{}: is not what a sweep writes", file.string());
-  if (json["version"] != version() || json["git"] != git_hash())
+  const Json json = read_json(file);
+  const std::string begun = text_in(json, "version", file), hash = text_in(json, "git", file);
+  if (begun != version() || hash != git_hash())
     input_error("{}: was begun by oscsim {} (git {}), this is {} (git {}); take another folder", file.string(),
-                json["version"].get<std::string>(), json["git"].get<std::string>(), version(), git_hash());
+                config::excerpt(begun), config::excerpt(hash), version(), git_hash());
 }
 
 void Folder::begin(const Sweep& sweep, const std::vector<std::string>& keys) const {
-  std::error_code error;
-  fs::create_directories(path_, error);
-  if (error) input_error("{}: cannot be made: {}", path_.string(), error.message());
+  make_folder(path_);
   // First, so that a folder whose writer was killed is known as ours.
   write_unless_equal(path_ / "sweep.json", description(sweep, keys).dump(2) + "\n");
-  fs::create_directories(path_ / "rows", error);
-  if (error) input_error("{}: cannot be made: {}", (path_ / "rows").string(), error.message());
+  make_folder(path_ / "rows");
   std::string points;
   for (std::size_t i = 0; i < keys.size(); ++i) points += point_line(sweep, i, keys[i]) + "\n";
   write_unless_equal(path_ / "points.jsonl", points);
@@ -148,46 +196,55 @@ void Folder::begin(const Sweep& sweep, const std::vector<std::string>& keys) con
 
 std::vector<PointInfo> Folder::points() const {
   const fs::path file = path_ / "points.jsonl";
-  config::require_file(file);
   std::vector<PointInfo> points;
-  each_line(file, [&](std::string line) {
+  std::vector<std::string> names, keys;
+  each_line(file, [&](std::string line, std::size_t number) {
     const Json json = Json::parse(line, nullptr, false);
-    if (json.is_discarded() || !json.contains("key")) input_error("{}: is not what a sweep writes", file.string());
-    points.push_back({json["key"].get<std::string>(), std::move(line)});
+    if (!json.is_object() || line.find('\0') != std::string::npos) damaged(file, number, "is no point of a sweep");
+    if (!json.contains("key") || !json["key"].is_string() || !is_key(json["key"].get<std::string>()))
+      damaged(file, number, "'key' is not 20 hexadecimal digits");
+    if (points.empty()) names = names_in(json);
+    if (!json.contains("index") || json["index"] != number - 1 || names_in(json) != names)
+      damaged(file, number, "is not the point that belongs there");
+    keys.push_back(json["key"].get<std::string>());
+    points.push_back({keys.back(), std::move(line)});
   });
+  if (const fs::path sweep = path_ / "sweep.json"; is_there(sweep))
+    if (text_in(read_json(sweep), "points_sha256", sweep) != hash_of(keys))
+      damaged(file, 0, fmt::format("has {} points, not those that sweep.json says", keys.size()));
   return points;
 }
 
-std::map<std::string, std::string> Folder::rows() const {
-  std::vector<fs::path> files;
-  if (fs::is_directory(path_ / "rows"))
-    for (const auto& entry : fs::directory_iterator(path_ / "rows"))
-      if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
-  std::map<std::string, std::string> rows;
-  for (const fs::path& file : files)
-    each_line(file, [&](std::string line) {
-      const auto head = head_of(line);
-      if (!head) return;
-      const auto [known, is_new] = rows.try_emplace(head->key, line);
-      if (is_new) return;
+std::map<std::string, Row> Folder::rows() const {
+  std::map<std::string, Row> rows;
+  for (const fs::path& path : row_files(path_ / "rows")) {
+    const auto file = std::make_shared<const fs::path>(path);
+    each_line(path, [&](std::string line, std::size_t number) {
+      auto head = head_of(line);
+      if (!head) damaged(path, number, "is no row of a sweep");
+      Row row{std::move(line), head->status, file, number};
+      const auto known = rows.find(head->key);
+      if (known == rows.end()) {
+        rows.emplace(std::move(head->key), std::move(row));
+        return;
+      }
       // Rows of one key and status are the same but for why a worker died: the order of files must not show.
-      const Status before = head_of(known->second)->status;
-      if (std::tuple(head->status, line) < std::tuple(before, known->second)) known->second = std::move(line);
+      if (std::tie(row.status, row.line) < std::tie(known->second.status, known->second.line))
+        known->second = std::move(row);
     });
+  }
   return rows;
 }
 
 std::map<std::string, Status> Folder::statuses() const {
   std::map<std::string, Status> statuses;
-  for (const auto& [key, line] : rows()) statuses.emplace(key, head_of(line)->status);
+  for (const auto& [key, row] : rows()) statuses.emplace(key, row.status);
   return statuses;
 }
 
 void Folder::repair(const Shard& shard) const {
-  for (const auto& entry : fs::directory_iterator(path_ / "rows")) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(shard.name() + ".") && name.ends_with(".jsonl")) RowFile file(entry.path());
-  }
+  for (const fs::path& path : row_files(path_ / "rows"))
+    if (path.filename().string().starts_with(shard.name() + ".")) RowFile file(path);
 }
 
 fs::path Folder::row_file(const Shard& shard, std::size_t worker) const {
@@ -224,6 +281,7 @@ RowFile::RowFile(const fs::path& path) : path_(path.string()) {
   if (descriptor_ < 0) cannot(path, "opened");
   struct stat status {};
   if (fstat(descriptor_, &status) != 0) cannot(path, "read");
+  if (!S_ISREG(status.st_mode)) damaged(path, 0, "is no regular file");
   off_t end = status.st_size;
   for (char last = 0; end > 0; --end) {
     if (pread(descriptor_, &last, 1, end - 1) != 1) cannot(path, "read");

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,11 +24,19 @@ struct Shard {
 
 // "3/8". InputError otherwise.
 Shard parse_shard(const std::string& text);
-// From SLURM_ARRAY_TASK_ID, _MIN and _COUNT, when they are there.
+// The place of a Slurm array task in its array; nothing outside one. InputError, then in every task, when an array is
+// too irregular for a task to know its place: --array=2,7.
 std::optional<Shard> shard_from_environment();
 
 struct PointInfo {
   std::string key, line;
+};
+
+struct Row {
+  std::string line;
+  Status status{};
+  std::shared_ptr<const std::filesystem::path> file;
+  std::size_t number = 0;  // of the line, from 1
 };
 
 class Folder {
@@ -40,9 +49,10 @@ class Folder {
   // Makes the folder, and writes what the sweep is and its points, where they are not there already.
   void begin(const Sweep& sweep, const std::vector<std::string>& keys) const;
 
+  // InputError unless they are those that sweep.json says.
   std::vector<PointInfo> points() const;
-  // The best row of each key: an ok one before others. Whole lines only.
-  std::map<std::string, std::string> rows() const;
+  // The best row of each key: an ok one before others. Whole lines only; InputError for those that are no rows.
+  std::map<std::string, Row> rows() const;
   std::map<std::string, Status> statuses() const;
 
   // Drops the lines of a shard that a kill cut off. Under its lock.

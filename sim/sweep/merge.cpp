@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/sweep/merge.h"
 
-#include <fmt/format.h>
+#include <algorithm>
 
-#include "models/base/error.h"
 #include "sim/config/atomic_file.h"
+#include "sim/config/csv_cell.h"
+#include "sim/sweep/folder_file.h"
 
 namespace oscsim::sweep {
 namespace {
@@ -13,12 +14,22 @@ using Json = nlohmann::ordered_json;
 
 std::string csv_field(const Json& value) {
   if (value.is_null()) return {};
-  if (!value.is_string()) return value.dump();
-  const auto& text = value.get_ref<const std::string&>();
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char letter : text) quoted += letter == '"' ? std::string("\"\"") : std::string(1, letter);
-  return quoted + '"';
+  return value.is_string() ? config::csv_cell(value.get_ref<const std::string&>()) : value.dump();
+}
+
+// The row's own columns, each with a value of its kind.
+void require_row(const Json& json, const Row& row) {
+  const std::vector<std::string>& columns = row_columns();
+  std::size_t at = json.size() - std::min(json.size(), columns.size()), i = 0;
+  bool is_row = json.is_object() && json.size() > columns.size();
+  if (is_row)
+    for (const auto& [name, value] : json.items()) {
+      if (at > 0)
+        --at;
+      else
+        is_row = is_row && name == columns[i++] && is_row_value(name, value);
+    }
+  if (!is_row) damaged(*row.file, row.number, "is no row of a sweep");
 }
 
 void append_csv(std::string& csv, const Json& row) {
@@ -43,21 +54,24 @@ void add(Counts& counts, Status status) {
 
 Counts merge(const Folder& folder) {
   folder.require_ours();
-  const std::map<std::string, std::string> rows = folder.rows();
+  const std::map<std::string, Row> rows = folder.rows();
   Counts counts;
   std::string lines, csv;
   for (const PointInfo& point : folder.points()) {
-    const auto row = rows.find(point.key);
-    const std::string line = merged_line(
-        point.line, row != rows.end() ? row->second : error_line(point.key, Status::missing, "not run yet"));
+    const auto found = rows.find(point.key);
+    const Row* row = found != rows.end() ? &found->second : nullptr;
+    const std::string line =
+        merged_line(point.line, row != nullptr ? row->line : error_line(point.key, Status::missing, "not run yet"));
     const Json json = Json::parse(line, nullptr, false);
-    if (json.is_discarded()) input_error("{}: the row of point {} is damaged", folder.path().string(), point.key);
-    add(counts, row != rows.end() ? head_of(row->second)->status : Status::missing);
+    if (row != nullptr) require_row(json, *row);
+    add(counts, row != nullptr ? row->status : Status::missing);
     append_csv(csv, json);
     lines += line + "\n";
   }
-  config::write_file_atomically(folder.path() / "results.jsonl", lines);
-  config::write_file_atomically(folder.path() / "results.csv", csv);
+  for (const auto& [name, text] : {std::pair("results.jsonl", &lines), {"results.csv", &csv}}) {
+    is_there(folder.path() / name);  // a pipe would wait for a reader
+    config::write_file_atomically(folder.path() / name, *text);
+  }
   return counts;
 }
 

@@ -77,6 +77,22 @@ const std::vector<std::string>& parameter_documents() {
   return kDocuments;
 }
 
+std::string did_you_mean_parameter(const std::string& word) {
+  constexpr std::size_t kShortest = 4;  // below, everything is near everything
+  if (word.size() < kShortest) return "";
+  std::vector<std::string> names(kFiles.begin(), kFiles.end());
+  std::map<std::string, std::string> path_of;  // the first path that ends in a key
+  for (const auto& [path, type] : types()) {
+    names.push_back(path);
+    path_of.emplace(path.substr(path.rfind('.') + 1), path);
+  }
+  for (const auto& [key, path] : path_of) names.push_back(key);
+  const std::string nearest = nearest_name(word, names);
+  if (nearest.empty()) return "";
+  const auto known = path_of.find(nearest);
+  return fmt::format("; did you mean '{}'?", known != path_of.end() ? known->second : nearest);
+}
+
 std::optional<Parameter> parameter_of(const std::string& path, const config::Place& place, config::Problems& problems) {
   Parameter parameter;
   parameter.path = path;

@@ -25,6 +25,10 @@ struct Parameter {
 // The documents that a path can begin with.
 const std::vector<std::string>& parameter_documents();
 
+// "; did you mean '...'?" with the parameter whose path, or whose last key, is nearest to `word`; empty when none is
+// near.
+std::string did_you_mean_parameter(const std::string& word);
+
 // Reads a dotted path. What no document is goes to `problems`; unknown keys do not, `type` is empty then.
 std::optional<Parameter> parameter_of(const std::string& path, const config::Place& place, config::Problems& problems);
 

@@ -4,12 +4,14 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -23,6 +25,8 @@
 namespace oscsim::sweep {
 namespace {
 
+using Clock = std::chrono::steady_clock;  // one for all processes
+
 constexpr std::int64_t kNone = -1;
 constexpr int kStopped = 4;  // exit status of a worker that cannot go on: its message says why
 constexpr std::size_t kMessage = 1024;
@@ -30,6 +34,7 @@ constexpr std::size_t kMessage = 1024;
 // What the parent knows of a worker.
 struct Slot {
   std::atomic<std::int64_t> current{kNone};  // task
+  std::atomic<Clock::rep> began{0};          // when it took that task
   char message[kMessage] = {};
 };
 
@@ -96,17 +101,26 @@ std::string how_it_ended(int status) {
   return fmt::format("exit status {}", WEXITSTATUS(status));
 }
 
+std::string process_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return "";
+  return fmt::format("; this user may have {} processes (ulimit -u)", limit.rlim_cur);
+}
+
 class Pool {
  public:
   Pool(std::size_t workers, const PoolTasks& tasks) : tasks_(tasks), slots_(workers), places_(workers) {}
 
   PoolEnd run() {
     for (std::size_t i = 0; i < places_.size(); ++i) start(i, kNone);
-    while (running() > 0) {
+    for (;;) {
+      start_waiting();
+      if (running() == 0) break;
       const int number = signals_.wait();
       if (number == SIGINT || number == SIGTERM) interrupt();
       reap();
-      if (tasks_.progress) tasks_.progress({shared_[0].done, shared_[0].failed});
+      end_late_ones();
+      if (tasks_.progress) tasks_.progress({shared_[0].done, shared_[0].failed, at_work()});
     }
     if (!stopped_.empty()) throw InputError(stopped_);
     return is_interrupted_ ? PoolEnd::interrupted : PoolEnd::done;
@@ -120,19 +134,35 @@ class Pool {
   struct Place {
     pid_t process = 0;             // 0: none
     std::int64_t retried = kNone;  // the task that its predecessor died of
+    bool waits = false;            // for a process to be started; then
+    std::int64_t first = kNone;    // the task that it begins with
   };
 
   std::size_t running() const {
     return static_cast<std::size_t>(std::ranges::count_if(places_, [](const Place& p) { return p.process != 0; }));
   }
 
+  std::vector<std::size_t> at_work() {
+    std::vector<std::size_t> tasks;
+    for (std::size_t i = 0; i < places_.size(); ++i)
+      if (const std::int64_t task = slots_[i].current; places_[i].process != 0 && task != kNone)
+        tasks.push_back(static_cast<std::size_t>(task));
+    return tasks;
+  }
+
   void start(std::size_t index, std::int64_t first) {
+    Place& place = places_[index];
+    slots_[index].began = Clock::now().time_since_epoch().count();
     slots_[index].current = first;
     const pid_t parent = getpid();
     const pid_t process = fork();
+    place.waits = process < 0;
+    place.first = first;
     if (process < 0) {
+      if (running() > 0) return;
+      const int why = errno;
       stop();
-      input_error("a worker cannot be started: {}", std::strerror(errno));
+      input_error("a worker process cannot be started: {}{}", std::strerror(why), process_limit());
     }
     if (process == 0) {
       signals_.give_to_worker();
@@ -140,7 +170,20 @@ class Pool {
       if (getppid() != parent) _exit(0);  // it ended before the line above
       _exit(work(index, first));
     }
-    places_[index].process = process;
+    place.process = process;
+  }
+
+  // Those that the system did not allow before, where there is still something to do for them.
+  void start_waiting() {
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      Place& place = places_[i];
+      if (!place.waits) continue;
+      const bool has_work = place.first != kNone || shared_[0].next < tasks_.count;
+      if (is_interrupted_ || !stopped_.empty() || !has_work)
+        place.waits = false;
+      else
+        start(i, place.first);
+    }
   }
 
   // In a worker.
@@ -151,6 +194,7 @@ class Pool {
       for (std::int64_t task = first;; task = kNone) {
         if (task == kNone) task = static_cast<std::int64_t>(shared_[0].next.fetch_add(1));
         if (task >= static_cast<std::int64_t>(tasks_.count)) return 0;
+        slot.began = Clock::now().time_since_epoch().count();
         slot.current = task;
         const bool ok = tasks_.run(static_cast<std::size_t>(task));
         slot.current = kNone;
@@ -188,6 +232,26 @@ class Pool {
     }
     place.retried = again ? kNone : task;
     start(index, place.retried);
+  }
+
+  void end_late_ones() {
+    if (tasks_.time_limit.count() <= 0 || is_interrupted_ || !stopped_.empty()) return;
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      const std::int64_t task = slots_[i].current;
+      const std::chrono::duration<double> taken = Clock::now() - Clock::time_point(Clock::duration(slots_[i].began));
+      if (places_[i].process == 0 || task == kNone || taken <= tasks_.time_limit) continue;
+      kill(places_[i].process, SIGKILL);
+      waitpid(places_[i].process, nullptr, 0);
+      places_[i] = {};
+      std::int64_t next = slots_[i].current;  // it may just have finished that task and taken another one
+      if (next == task) {
+        tasks_.timed_out(i, static_cast<std::size_t>(task));
+        ++shared_[0].failed;
+        ++shared_[0].done;
+        next = kNone;
+      }
+      start(i, next);
+    }
   }
 
   void interrupt() {

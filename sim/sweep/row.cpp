@@ -150,12 +150,35 @@ std::string error_line(const std::string& key, Status status, std::string_view e
   return row_line(key, status, std::string(error), nullptr);
 }
 
+bool is_key(std::string_view text) {
+  constexpr std::size_t kDigits = 20;
+  return text.size() == kDigits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+const std::vector<std::string>& row_columns() {
+  static const std::vector<std::string> kColumns = [] {
+    std::vector<std::string> names;
+    const Json row = Json::parse(error_line("", Status::missing, ""));
+    for (const auto& [name, value] : row.items())
+      if (name != "key") names.push_back(name);
+    return names;
+  }();
+  return kColumns;
+}
+
+bool is_row_value(const std::string& name, const Json& value) {
+  if (name == "status") return value.is_string();
+  const bool is_text = name == "error" || name.ends_with("_bound") || name.ends_with("_tile_order");
+  return value.is_null() || (is_text ? value.is_string() : value.is_number());
+}
+
 std::optional<RowHead> head_of(std::string_view line) {
   constexpr std::string_view kFront = R"({"key":")", kMiddle = R"(","status":")";
   if (!line.starts_with(kFront) || !line.ends_with('}')) return std::nullopt;
   line.remove_prefix(kFront.size());
   const std::size_t middle = line.find(kMiddle);
   if (middle == std::string_view::npos) return std::nullopt;
+  if (!is_key(line.substr(0, middle))) return std::nullopt;
   const std::string_view rest = line.substr(middle + kMiddle.size());
   const auto status = enum_from<Status>(rest.substr(0, rest.find('"')));
   if (!status) return std::nullopt;

@@ -21,6 +21,14 @@ std::string point_line(const Sweep& sweep, std::size_t index, const std::string&
 std::string ok_line(const std::string& key, const RunResult& result);
 std::string error_line(const std::string& key, Status status, std::string_view error);
 
+// 20 lower-case hexadecimal digits.
+bool is_key(std::string_view text);
+
+// The columns of a row, without those of its point.
+const std::vector<std::string>& row_columns();
+// Whether column `name` may hold `value`.
+bool is_row_value(const std::string& name, const nlohmann::ordered_json& value);
+
 // What stands at the front of a row's line.
 struct RowHead {
   std::string key;

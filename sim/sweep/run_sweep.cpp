@@ -5,6 +5,7 @@
 #include <tbb/global_control.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <new>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "models/base/error.h"
 #include "sim/run/run.h"
 #include "sim/run/side_memo.h"
+#include "sim/run/threads.h"
 #include "sim/sweep/pool.h"
 
 namespace oscsim::sweep {
@@ -30,11 +32,13 @@ std::vector<std::string> keys_of(const Sweep& sweep) {
   return keys;
 }
 
-std::string evaluate(const Sweep& sweep, std::size_t point, const std::string& key, SideMemo* memo) {
+std::string evaluate(const Sweep& sweep, std::size_t point, const std::string& key, SideMemo* memo,
+                     std::int64_t cycle_limit) {
   try {
     const std::vector<Choice> choices = sweep.choices(sweep.points[point]);
     RunOptions options = sweep.resolver->options(choices);
     options.no_memo = memo == nullptr;
+    options.cycle_limit = cycle_limit;
     return ok_line(key, run(options, sweep.resolver->inputs(choices), memo));
   } catch (const InputError& error) {
     return error_line(key, Status::failed, error.what());
@@ -43,6 +47,23 @@ std::string evaluate(const Sweep& sweep, std::size_t point, const std::string& k
   } catch (const std::exception& error) {
     return error_line(key, Status::died, fmt::format("defect: {}", error.what()));
   }
+}
+
+// In a process of its own: it can be ended.
+double seconds_of(const Sweep& sweep, std::size_t point, const std::string& key, const PointLimits& limits) {
+  PoolTasks tasks;
+  tasks.count = 1;
+  tasks.open = [](std::size_t) {};
+  tasks.run = [&](std::size_t) {
+    evaluate(sweep, point, key, nullptr, limits.cycles);
+    return true;
+  };
+  tasks.died = [](std::size_t, std::size_t, const std::string&) {};
+  tasks.time_limit = std::chrono::duration<double>(limits.seconds);
+  tasks.timed_out = [](std::size_t, std::size_t) {};
+  const auto begin = std::chrono::steady_clock::now();
+  run_pool(1, tasks);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 SweepEnd run_sweep(const Sweep& sweep, const Folder& folder, const SweepOptions& options,
@@ -80,11 +101,12 @@ SweepEnd run_sweep(const Sweep& sweep, const Folder& folder, const SweepOptions&
   tasks.open = [&](std::size_t worker) {
     rows = std::make_unique<RowFile>(folder.row_file(options.shard, worker));
     threads = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
-                                                    std::max<std::size_t>(1, processors / workers));
+                                                    startable_threads(std::max<std::size_t>(1, processors / workers)));
   };
   tasks.run = [&](std::size_t task) {
     const std::size_t point = todo[task];
-    const std::string line = evaluate(sweep, point, keys[point], options.no_memo ? nullptr : &memo);
+    const std::string line =
+        evaluate(sweep, point, keys[point], options.no_memo ? nullptr : &memo, options.limits.cycles);
     rows->append(line);
     return head_of(line)->status == Status::ok;
   };
@@ -92,10 +114,18 @@ SweepEnd run_sweep(const Sweep& sweep, const Folder& folder, const SweepOptions&
     RowFile(folder.row_file(options.shard, worker))
         .append(error_line(keys[todo[task]], Status::died, fmt::format("its worker ended twice: {}", why)));
   };
+  tasks.time_limit = std::chrono::duration<double>(options.limits.seconds);
+  tasks.timed_out = [&](std::size_t worker, std::size_t task) {
+    RowFile(folder.row_file(options.shard, worker))
+        .append(error_line(keys[todo[task]], Status::failed,
+                           fmt::format("more than {} s, the --time-limit of a point", options.limits.seconds)));
+  };
   if (progress)
     tasks.progress = [&](const PoolProgress& pool) {
       state.done = pool.done;
       state.failed = pool.failed;
+      state.running.clear();
+      for (const std::size_t task : pool.running) state.running.push_back(todo[task]);
       progress(state);
     };
   if (todo.empty()) return SweepEnd::done;

@@ -9,7 +9,8 @@
 
 #include "models/base/error.h"
 #include "sim/config/atomic_file.h"
-#include "sim/config/files.h"
+#include "sim/config/node.h"
+#include "sim/sweep/folder_file.h"
 
 namespace oscsim::sweep {
 namespace {
@@ -48,6 +49,16 @@ std::string header(const SlurmJob& job, const std::string& name, const std::stri
   return text;
 }
 
+void require_scriptable(const std::string& what, const std::string& name, std::string_view others) {
+  for (const char letter : name) {
+    const bool is_control = static_cast<unsigned char>(letter) < ' ' || letter == '\x7F';
+    if (is_control)
+      input_error("{} '{}': a batch script cannot hold a name with a control character", what, config::excerpt(name));
+    if (others.find(letter) != std::string_view::npos)
+      input_error("{} '{}': the line #SBATCH --output cannot hold a name with {}", what, config::excerpt(name), letter);
+  }
+}
+
 std::string submit_one(const SlurmJob& job, const std::string& more, const fs::path& script) {
   std::string command = "sbatch --parsable";
   for (const std::string& option : job.options) command += " " + quoted(option);
@@ -60,6 +71,12 @@ std::string submit_one(const SlurmJob& job, const std::string& more, const fs::p
 }
 
 }  // namespace
+
+void require_scriptable(const SlurmJob& job) {
+  require_scriptable("the program", job.program, "");
+  require_scriptable("the sweep file", job.file, "");
+  require_scriptable("-o", job.folder.string(), "\"\\");
+}
 
 std::string ranges_text(const std::vector<std::int64_t>& numbers) {
   std::string text;
@@ -75,17 +92,19 @@ std::string ranges_text(const std::vector<std::int64_t>& numbers) {
 
 // exec: the signal before the time limit goes to the batch step's first process, which then is oscsim itself.
 std::string array_script(const SlurmJob& job) {
+  require_scriptable(job);
   std::string text = header(job, "sweep", "%A_%a.log");
   text += fmt::format("#SBATCH --array={}\n#SBATCH --cpus-per-task={}\n#SBATCH --time={}\n", ranges_text(job.left),
                       job.jobs, job.minutes);
   text += "#SBATCH --signal=B:TERM@60\n";
-  text += fmt::format("exec {} sweep {} -o {} --jobs {} --shard \"$SLURM_ARRAY_TASK_ID/{}\"{}\n", quoted(job.program),
+  text += fmt::format("exec {} sweep {} -o {} --jobs {} --shard \"$SLURM_ARRAY_TASK_ID/{}\"{}{}\n", quoted(job.program),
                       quoted(job.file), quoted(job.folder.string()), job.jobs, job.shards,
-                      job.retry_failed ? " --retry-failed" : "");
+                      job.retry_failed ? " --retry-failed" : "", job.limits);
   return text;
 }
 
 std::string merge_script(const SlurmJob& job) {
+  require_scriptable(job);
   std::string text = header(job, "merge", "%j_merge.log");
   text += "#SBATCH --time=60\n";
   text += fmt::format("exec {} sweep merge {}\n", quoted(job.program), quoted(job.folder.string()));
@@ -110,10 +129,13 @@ Submitted submit(const SlurmJob& job) {
 
 std::optional<Submitted> submitted(const Folder& folder) {
   const fs::path file = folder.path() / "slurm" / "submitted.json";
-  if (!fs::exists(file)) return std::nullopt;
-  const Json json = Json::parse(config::read_file(file, config::kLargestFile), nullptr, false);
-  if (json.is_discarded() || !json.is_object()) input_error("{}: is not what a sweep writes", file.string());
-  return Submitted{json.value("array_job", ""), json.value("merge_job", ""), json.value("shards", std::int64_t{1})};
+  if (!is_there(file)) return std::nullopt;
+  const Json json = read_json(file);
+  const std::string array_job = text_in(json, "array_job", file), merge_job = text_in(json, "merge_job", file);
+  const bool is_count = json.contains("shards") && json["shards"].is_number_integer();
+  const auto count = is_count ? json["shards"].get<std::int64_t>() : 0;
+  if (count < 1 || count > kMostTasks) damaged(file, 0, fmt::format("'shards' is not 1 to {}", kMostTasks));
+  return Submitted{array_job, merge_job, count};
 }
 
 std::map<std::int64_t, std::string> queue_states(const Submitted& job) {

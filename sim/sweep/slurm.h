@@ -23,10 +23,15 @@ struct SlurmJob {
   std::int64_t jobs = 1;           // workers, and CPUs, of a task
   std::int64_t minutes = 60;       // time limit of a task
   bool retry_failed = false;
+  std::string limits;                // --time-limit and --cycle-limit of its points, as the command line has them
   std::vector<std::string> options;  // more of sbatch, such as --partition=main
 };
 
-// Scripts as sbatch takes them.
+// InputError for names that a batch script cannot hold: control characters, which would begin lines of their own; in
+// the folder's name also '"' and '\', which #SBATCH --output gives another meaning ('%' it takes doubled).
+void require_scriptable(const SlurmJob& job);
+
+// Scripts as sbatch takes them; InputError as above.
 std::string array_script(const SlurmJob& job);
 std::string merge_script(const SlurmJob& job);
 

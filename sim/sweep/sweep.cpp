@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "models/base/error.h"
@@ -102,6 +103,24 @@ void check_axes(Sweep& sweep, Problems& problems) {
   }
 }
 
+// Its paths, what they are compared with, and the names of that.
+void check_condition(const Condition& condition, Sweep& sweep, Problems& problems) {
+  const std::size_t before = problems.size();
+  std::map<std::string, Parameter> parameters;
+  for (const std::string& path : condition.paths()) {
+    const auto parameter = parameter_of(path, condition.place(), problems);
+    if (parameter && is_known(*parameter, *sweep.resolver, problems)) parameters.emplace(path, *parameter);
+  }
+  if (problems.size() > before) return;
+  condition.check_kinds([&](const std::string& path) { return parameters.at(path).is_number; }, problems);
+  if (problems.size() > before) return;
+  for (const auto& [path, name] : condition.names()) {
+    const AxisValue value{Node::scalar(condition.place(), name, false), name, {}};
+    const Choice choice{&parameters.at(path), &value};
+    sweep.resolver->check(std::span(&choice, 1), problems);
+  }
+}
+
 void read_conditions(Sweep& sweep, Problems& problems) {
   const Node& where = sweep.head.where.node;
   if (!is_given(sweep.head.where)) return;
@@ -113,11 +132,7 @@ void read_conditions(Sweep& sweep, Problems& problems) {
       problems.add(item.place(), fmt::format("a condition must be a text, found {}", item.description()));
       continue;
     }
-    const Condition& condition = sweep.conditions.emplace_back(item.text(), item.place(), problems);
-    for (const std::string& path : condition.paths()) {
-      if (const auto parameter = parameter_of(path, item.place(), problems))
-        is_known(*parameter, *sweep.resolver, problems);
-    }
+    check_condition(sweep.conditions.emplace_back(item.text(), item.place(), problems), sweep, problems);
   }
 }
 

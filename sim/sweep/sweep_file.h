@@ -85,7 +85,7 @@ struct BaseParams {
     visit("tensors", self.tensors, {.meaning = "safetensors files; none: synthetic tensors"});
     visit("table", self.table, {.meaning = "channel table file; empty: calibrated from the tensors"});
     visit("layers", self.layers, {.meaning = "layers to replay, such as 0-3; empty: all"});
-    visit("only", self.only, {.meaning = "regular expression over names; empty: all"});
+    visit("only", self.only, {.meaning = "regular expression (RE2) over names; empty: all"});
     visit("timing_only", self.timing_only, {.meaning = "cycles and traffic only, no outputs"});
     visit("gemms_only", self.gemms_only, {.meaning = "leave out what is no GEMM"});
     visit("seed", self.seed, {.min = 0, .max = 1e18, .meaning = "of synthetic tensors and of every sample"});
@@ -118,7 +118,7 @@ struct SweepFile {
     visit("axes", self.axes,
           {.meaning = "parameters that vary, each with a list of values, or a range: from, to, scale, count or step"});
     visit("linked", self.linked, {.meaning = "groups of axes that go together, value by value"});
-    visit("where", self.where, {.meaning = "conditions such as a <= b; points that violate one are left out"});
+    visit("where", self.where, {.meaning = "conditions on parameters such as a <= b; points that violate one are left out"});
     visit("random", self.random, {.meaning = "a seeded choice of the grid's points; absent: all of them"});
     visit("points", self.points, {.meaning = "these points instead of axes, linked and random"});
   }

@@ -5,11 +5,12 @@
 #include <charconv>
 #include <limits>
 #include <map>
-#include <regex>
 
 #include "models/base/error.h"
 #include "models/base/quantity.h"
+#include "sim/config/node.h"
 #include "sim/config/units.h"
+#include "sim/workload/name_pattern.h"
 
 namespace oscsim {
 namespace {
@@ -54,14 +55,6 @@ std::string content(const Trace& trace) {
                      gemms + operations > kNamesShown ? ", ..." : "");
 }
 
-std::regex expression(const std::string& text) {
-  try {
-    return std::regex(text, std::regex::ECMAScript);
-  } catch (const std::regex_error& error) {
-    input_error("--only '{}': not a regular expression: {}", text, error.what());
-  }
-}
-
 void check_product(const std::string& what, const char* names, std::int64_t a, std::int64_t b) {
   std::int64_t product = 0;
   if (__builtin_mul_overflow(a, b, &product) || __builtin_mul_overflow(product, kLargestElement, &product))
@@ -104,12 +97,12 @@ Trace select(Trace trace, const std::optional<LayerRange>& layers, const std::op
   if (layers)
     keep([&](const std::string&, std::int64_t layer) { return layer >= layers->first && layer <= layers->last; });
   if (only) {
-    const std::regex pattern = expression(*only);
-    keep([&](const std::string& name, std::int64_t) { return std::regex_search(name, pattern); });
+    const NamePattern pattern(*only);
+    keep([&](const std::string& name, std::int64_t) { return pattern.is_in(name); });
   }
   if (!selected.gemms.empty() || !selected.operations.empty()) return selected;
   const std::string range = layers ? fmt::format("--layers {}-{}", layers->first, layers->last) : "";
-  const std::string regex = only ? fmt::format("--only '{}'", *only) : "";
+  const std::string regex = only ? fmt::format("--only '{}'", config::excerpt(*only)) : "";
   input_error("{}{}{} selects nothing; {}", range, layers && only ? " with " : "", regex, content(trace));
 }
 

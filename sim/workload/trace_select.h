@@ -10,8 +10,8 @@
 
 namespace oscsim {
 
-// The GEMMs and operations of the layers in `layers` whose name contains a match of the ECMAScript regular expression
-// `only`. InputError for a bad expression, and when nothing is left: it says what there is.
+// The GEMMs and operations of the layers in `layers` whose name contains a match of the regular expression `only`
+// (name_pattern.h). InputError for a bad expression, and when nothing is left: it says what there is.
 Trace select(Trace trace, const std::optional<LayerRange>& layers, const std::optional<std::string>& only);
 
 // "M,N,K" or "M,N,K,position". Named gemm_<M>x<N>x<K>.

@@ -213,6 +213,28 @@ class SlurmTest(ProgramTest):
             "nothing is left to run; see: oscsim sweep merge\n",
         )
 
+    def test_b7_every_array_covers_the_sweep_or_is_refused(self):
+        with open(self.path("sweep.yaml"), "w") as file:
+            file.write(SWEEP.replace("1024,4096,4096", "16,256,512"))
+        for array, shards in (("1-9:4", 3), ("0-3%2", 4), ("2,7", 0)):
+            folder = self.path(f"array_{shards}")
+            with open(self.path("job.sh"), "w") as file:
+                file.write(
+                    f"#!/usr/bin/env bash\n#SBATCH --array={array}\n#SBATCH --output={self.path('log')}_%a\n"
+                    f"exec {PROGRAM} sweep {self.path('sweep.yaml')} -o {folder}\n"
+                )
+            job = self.slurm.ask("sbatch", "--parsable", self.path("job.sh")).strip()
+            self.slurm.wait(lambda: not self.queued(job), f"the array {array} to end")
+            if shards == 0:
+                self.assertFalse(os.path.exists(folder))
+                continue
+            self.assertEqual(
+                self.program("sweep", "merge", folder),
+                f"{POINTS} points: {POINTS} ok, 0 failed, 0 left\n{folder}/results.jsonl\n",
+            )
+            shards_seen = {name.split(".")[0] for name in os.listdir(f"{folder}/rows")}
+            self.assertEqual(shards_seen, {f"{i}_of_{shards}" for i in range(1, shards + 1)})
+
 
 if __name__ == "__main__":
     main()

@@ -454,7 +454,12 @@ class DisturbedTest(SweepTest):
             os.kill(worker, signal.SIGKILL)
             killed.add(worker)
         out, error = process.communicate(timeout=120)
-        self.assertEqual((process.returncode, out, error), (0, "1 points: 0 ok, 1 failed, 0 left\nout/results.jsonl\n", ""))
+        self.assertEqual((process.returncode, out), (1, "1 points: 0 ok, 1 failed, 0 left\nout/results.jsonl\n"))
+        self.assertEqual(
+            error,
+            "oscsim: the point that ran failed, and none is ok\n"
+            "  the first, point 0: its worker ended twice: signal 9 (Killed)\n",
+        )
         (row,) = self.rows()
         self.assertEqual((row["status"], row["error"]), ("died", "its worker ended twice: signal 9 (Killed)"))
 
