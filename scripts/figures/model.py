@@ -26,6 +26,7 @@ CYCLE_STYLES = {
     "wait_tensor": ("#8878C3", "/"),
     "wait_vector": ("#44AA99", "/"),
     "wait_drain": ("#AA4499", "/"),
+    "wait_memory": ("#117733", "/"),
     "idle": ("#DDDDDD", ""),
 }
 ENERGY_STYLES = {
