@@ -116,10 +116,16 @@ Energy CostModel::energy(const Actions& actions) const {
   Energy energy;
   for (const auto& [name, kind] : EnumNames<MacKind>::kValues) {
     const auto index = static_cast<std::size_t>(kind);
-    add_energy(energy[EnergyPart::tensor], real(actions.tensor_macs[index]), costs_.mac[kind]);
-    add_energy(energy[EnergyPart::branch], real(actions.branch_macs[index]), costs_.mac[kind]);
+    const auto multiply = [&](EnergyPart part, std::int64_t macs, std::int64_t dots) {
+      const Sourced<Picojoules>&mac = costs_.mac[kind], &addition = costs_.add[kind];
+      // The last addition of a dot product is the one to its sum, which `accumulate` has.
+      energy[part].add((real(macs) * mac.value.count() - real(dots) * addition.value.count()) / kPicojoules,
+                       mac.is_assumed() || (dots > 0 && addition.is_assumed()));
+      add_energy(energy[EnergyPart::accumulate], real(dots), costs_.accumulate);
+    };
+    multiply(EnergyPart::tensor, actions.tensor_macs[index], actions.tensor_dots[index]);
+    multiply(EnergyPart::branch, actions.branch_macs[index], actions.branch_dots[index]);
   }
-  add_energy(energy[EnergyPart::accumulate], real(actions.accumulates), costs_.accumulate);
   add_energy(energy[EnergyPart::l0], real(actions.l0), l0_);
   add_energy(energy[EnergyPart::l0], real(actions.branch_l0), branch_l0_);
   add_energy(energy[EnergyPart::l0c], real(actions.l0c), l0c_);

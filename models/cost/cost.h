@@ -39,11 +39,11 @@ struct ChipSizes {
 // What a chip did, all cores together. Padding of a matrix unit is work like any other.
 struct Actions {
   std::array<std::int64_t, kMacKinds> tensor_macs{}, branch_macs{};
-  std::int64_t accumulates = 0;
-  Bytes l0{0}, l0c{0}, branch_l0{0}, branch_l0c{0}, l1{0}, ub{0};  // read and written
-  std::int64_t gathered = 0;                                       // elements, each after a read of the channel table
-  std::int64_t vector_elements = 0;                                // elements x instructions
-  Bytes l2{0}, memory{0};                                          // read and written
+  std::array<std::int64_t, kMacKinds> tensor_dots{}, branch_dots{};  // that an FP32 addition adds to their sum
+  Bytes l0{0}, l0c{0}, branch_l0{0}, branch_l0c{0}, l1{0}, ub{0};    // read and written
+  std::int64_t gathered = 0;                                         // elements, each after a read of the channel table
+  std::int64_t vector_elements = 0;                                  // elements x instructions
+  Bytes l2{0}, memory{0};                                            // read and written
   double time_us = 0;
 };
 

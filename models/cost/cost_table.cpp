@@ -4,6 +4,10 @@
 namespace oscsim::cost {
 
 void EnergyCosts::check(std::vector<std::string>& problems) const {
+  for (const auto& [name, kind] : EnumNames<MacKind>::kValues)
+    if (add[kind].value > mac[kind].value)
+      problems.push_back(fmt::format("add.{}: {} pJ are more than the {} of the multiply-accumulate that it is in",
+                                     name, add[kind].value.count(), mac[kind].value.count()));
   if (sram.size() < 2) {
     problems.push_back(fmt::format("sram has {} capacities; a law needs two at least", sram.size()));
     return;

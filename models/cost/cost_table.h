@@ -96,6 +96,7 @@ struct SourcedByKind {
 
 struct EnergyCosts {
   SourcedByKind<Picojoules, MacKind, kMacKinds> mac;
+  SourcedByKind<Picojoules, MacKind, kMacKinds> add;
   Sourced<Picojoules> accumulate;
   std::vector<SramPoint> sram;
   SourcedByKind<Picojoules, MemoryKind, kMemoryKinds> memory;
@@ -106,9 +107,14 @@ struct EnergyCosts {
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
     visit("mac", self.mac,
-          {.required = true, .meaning = "one multiply-accumulate, adder tree and block scale included, by operands"});
+          {.required = true,
+           .meaning = "one multiply-accumulate, its addition and its block scale included, by operands"});
+    visit("add", self.add,
+          {.required = true,
+           .meaning = "the addition in it: of a dot product's k0 additions all but the last, which is `accumulate`; "
+                      "integers without block scales add up all of K so, and never accumulate"});
     visit("accumulate", self.accumulate,
-          {.required = true, .meaning = "one FP32 addition of a block's sum to its accumulator"});
+          {.required = true, .meaning = "one FP32 addition of a dot product to its accumulator"});
     visit("sram", self.sram,
           {.required = true,
            .meaning = "one byte read or written, by capacity: buffers, L2 and channel table; between two "
@@ -135,8 +141,11 @@ struct AreaCosts {
 
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
-    visit("mac", self.mac,
-          {.required = true, .meaning = "one multiply-accumulate per cycle, adder tree and block scale included"});
+    visit(
+        "mac", self.mac,
+        {.required = true,
+         .meaning = "one multiply-accumulate per cycle of a dot product, its share of the adder tree and of the block "
+                    "scale included, before the FP32 adder"});
     visit("accumulate", self.accumulate, {.required = true, .meaning = "one FP32 adder"});
     visit("multi_width", self.multi_width,
           {.required = true,

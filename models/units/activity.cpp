@@ -55,11 +55,12 @@ void count_load(Activity& activity, const Command& command, const LoadWork& work
   activity.ub += Bytes(kActivationBytes * elements);
 }
 
-// Each element is read, written into the dense tile, and zeroed. A group without an outlier counts as one.
+// Each element is read, written into the dense tile, and zeroed. A group without an outlier is a zero of the dense
+// tile.
 void count_gather(Activity& activity, const GatherWork& work) {
-  const std::int64_t elements = work.rows * work.groups;
+  const std::int64_t elements = work.rows * work.groups, outliers = elements - work.rows * work.empty_groups;
   activity.gathered += elements;
-  activity.ub += Bytes(3 * kActivationBytes * elements);
+  activity.ub += Bytes(kActivationBytes * (elements + 2 * outliers));
 }
 
 void count_vector(Activity& activity, const Command& command, const VectorWork& work) {
@@ -89,7 +90,7 @@ void count_matmul(Activity& activity, const Command& command, const MatmulWork& 
   const MatrixActivity done = matrix_activity(params, work.bits, work.m, work.n, work.k);
   const bool own_unit = !command.reads.empty() && command.reads[0].ring == RingId::l0_branch;
   (work.branch ? activity.branch : activity.tensor)[work.bits] += done.macs;
-  activity.accumulates += done.accumulates;
+  (work.branch ? activity.branch_dots : activity.tensor_dots)[work.bits] += done.dots;
   (own_unit ? activity.branch_l0 : activity.l0) += done.operands;
   (own_unit ? activity.branch_l0c : activity.l0c) += done.accumulators;
 }
@@ -97,11 +98,12 @@ void count_matmul(Activity& activity, const Command& command, const MatmulWork& 
 // What comes out of the unified buffer has been written there by the vector unit, as many bytes.
 void count_drain(Activity& activity, const Command& command, const DrainWork& work, const DrainParams& params) {
   const Bytes sums(kAccumulatorBytes * (work.bytes.count() / params.output_element.count()));
+  const std::int64_t tiles = command.reads.size() > 1 ? 1 : work.accumulators;  // of one buffer
   for (const Read& read : command.reads) {
     if (read.ring == RingId::ub_out)
       activity.ub += work.bytes * 2;
     else
-      (read.ring == RingId::branch_acc ? activity.branch_l0c : activity.l0c) += sums;
+      (read.ring == RingId::branch_acc ? activity.branch_l0c : activity.l0c) += sums * tiles;
   }
 }
 

@@ -14,22 +14,25 @@ namespace oscsim::units {
 inline constexpr std::int64_t kAccumulatorBytes = 4;
 inline constexpr std::int64_t kActivationBytes = 2;
 
-// Multiply-accumulates by the width of their operands.
-struct MacCounts {
-  Macs bits4{0}, bits8{0}, bits16{0};
+// A count by the width of operands.
+template <class Count>
+struct ByWidth {
+  Count bits4{0}, bits8{0}, bits16{0};
 
-  Macs& operator[](int bits) { return bits == 4 ? bits4 : bits == 8 ? bits8 : bits16; }
-  MacCounts& operator+=(const MacCounts& other) {
+  Count& operator[](int bits) { return bits == 4 ? bits4 : bits == 8 ? bits8 : bits16; }
+  ByWidth& operator+=(const ByWidth& other) {
     bits4 += other.bits4;
     bits8 += other.bits8;
     bits16 += other.bits16;
     return *this;
   }
 };
+using MacCounts = ByWidth<Macs>;          // multiply-accumulates
+using DotCounts = ByWidth<std::int64_t>;  // dot products of k0, each added to its sum
 
 struct Activity {
-  MacCounts tensor, branch;                                        // branch: of its passes, on whichever unit
-  std::int64_t accumulates = 0;                                    // FP32 additions, one for each dot product of k0
+  MacCounts tensor, branch;  // branch: of its passes, on whichever unit
+  DotCounts tensor_dots, branch_dots;
   Bytes l0{0}, l0c{0}, branch_l0{0}, branch_l0c{0}, l1{0}, ub{0};  // read and written
   std::int64_t gathered = 0;                                       // elements
   std::int64_t vector_elements = 0;                                // elements x instructions
@@ -37,7 +40,8 @@ struct Activity {
   Activity& operator+=(const Activity& other) {
     tensor += other.tensor;
     branch += other.branch;
-    accumulates += other.accumulates;
+    tensor_dots += other.tensor_dots;
+    branch_dots += other.branch_dots;
     for (Bytes Activity::*bytes :
          {&Activity::l0, &Activity::l0c, &Activity::branch_l0, &Activity::branch_l0c, &Activity::l1, &Activity::ub})
       this->*bytes += other.*bytes;
@@ -50,7 +54,7 @@ struct Activity {
 // What a matrix unit does for one instruction.
 struct MatrixActivity {
   Macs macs{0};
-  std::int64_t accumulates = 0;
+  std::int64_t dots = 0;
   Bytes operands{0};      // read from its operand buffers
   Bytes accumulators{0};  // read and written
 };

@@ -66,7 +66,8 @@ struct GatherParams {
     visit("table_reload", self.table_reload,
           {.min = 0, .max = 1e6, .meaning = "time to load the table once", .source = "assumed"});
     visit("zero_behind", self.zero_behind,
-          {.meaning = "the write that zeroes the channel shares the read's cycle; false: it costs a second access",
+          {.meaning = "the write that zeroes channels shares the read's cycle; false: a batch with outliers writes as "
+                      "often as it reads, one without writes nothing",
            .source = "assumed"});
     visit("setup", self.setup, {.min = 0, .max = 1e6, .meaning = "once for each tile", .source = "assumed"});
     visit("dma_granule", self.dma_granule,
@@ -82,24 +83,34 @@ struct GatherParams {
   }
 };
 
-// Cycles to gather one token's channels: for each batch of `lanes` channels, the fullest bank decides.
+// A batch of `lanes` channels whose fullest bank holds `fullest` of them: it reads that often, once where it holds no
+// outlier, and writes back what it has read, where that takes an access of its own.
+constexpr Cycles gather_batch_time(const GatherParams& params, std::int64_t fullest) {
+  return Cycles(std::max<std::int64_t>(fullest, 1) + (params.zero_behind ? 0 : fullest));
+}
+
+// Cycles to gather one token's channels, batch after batch.
 // `channels` holds the local index of each group of `group` 2-byte channels; -1 is skipped but keeps its lane.
 inline Cycles gather_row_time(const GatherParams& params, std::span<const std::int16_t> channels, std::int64_t group) {
-  const std::int64_t accesses = params.zero_behind ? 1 : 2;
   std::vector<std::int64_t> hits(static_cast<std::size_t>(params.banks));
-  std::int64_t cycles = 0;
+  Cycles cycles(0);
   const auto count = static_cast<std::int64_t>(channels.size());
   for (std::int64_t first = 0; first < count; first += params.lanes) {
     std::fill(hits.begin(), hits.end(), 0);
-    std::int64_t fullest = 1;  // a batch without a single outlier still takes its turn
+    std::int64_t fullest = 0;
     for (std::int64_t i = first; i < std::min(count, first + params.lanes); ++i) {
       if (channels[i] < 0) continue;
       const std::int64_t byte = (i * group + channels[i]) * 2;
       fullest = std::max(fullest, ++hits[(byte / params.bank_width.count()) % params.banks]);
     }
-    cycles += fullest * accesses;
+    cycles += gather_batch_time(params, fullest);
   }
-  return Cycles(cycles);
+  return cycles;
+}
+
+// The same before the table is known: an outlier in each of `groups` groups, no two of a batch in one bank.
+constexpr Cycles gather_row_time(const GatherParams& params, std::int64_t groups) {
+  return gather_batch_time(params, 1) * tiles_of(groups, params.lanes);
 }
 
 // Gathering `rows` tokens of a tile; the table is loaded once per tile and part.

@@ -7,6 +7,19 @@
 
 namespace oscsim::units {
 
+void SystolicShape::check(const char* path, std::vector<std::string>& problems) const {
+  const bool outputs_stay = dataflow == Dataflow::output_stationary;
+  const auto refuse = [&](std::string_view field, std::string_view value, std::string_view of) {
+    problems.push_back(fmt::format("{}.{} is {}, which only {} arrays have; dataflow is {}", path, field, value, of,
+                                   name_of(dataflow)));
+  };
+  if (drain_side == DrainSide::rows && !outputs_stay) refuse("drain_side", "rows", "output_stationary");
+  if (fold_registers == FoldRegisters::shadow_weights && outputs_stay)
+    refuse("fold_registers", "shadow_weights", "weight_stationary and input_stationary");
+  if (fold_registers == FoldRegisters::output_register && !outputs_stay)
+    refuse("fold_registers", "output_register", "output_stationary");
+}
+
 void MachineParams::check(std::vector<std::string>& problems) const {
   const auto need = [&](bool condition, std::string text) {
     if (!condition) problems.push_back(std::move(text));
@@ -29,6 +42,9 @@ void MachineParams::check(std::vector<std::string>& problems) const {
   fits(core.buffers.l0c, tile.m * tile.n * 4, "l0c", fmt::format("one FP32 output {}", unit));
   need(core.drain.output_element.count() == 2 || core.drain.output_element.count() == 4,
        fmt::format("core.drain.output_element is {} bytes; allowed: 2B, 4B", core.drain.output_element.count()));
+  if (core.tensor.kind == MatrixKind::systolic) core.tensor.systolic.check("core.tensor", problems);
+  if (core.branch.placement == BranchPlacement::own && core.branch.kind == MatrixKind::systolic)
+    core.branch.systolic.check("core.branch", problems);
   try {
     numerics::accumulator(core.accumulator);
   } catch (const InputError& error) {

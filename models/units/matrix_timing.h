@@ -43,6 +43,28 @@ struct MatrixParams {
     visit("overlap_folds", self.systolic.overlap_folds,
           {.meaning = "systolic: double-buffered elements; a fold enters behind the one before, not after its end",
            .source = "SCALE-Sim: one after the other"});
+    visit("fold_rule", self.systolic.fold_rule,
+          {.meaning = "systolic, output_stationary: a fold ends with its outputs out of the array, 2 rows + columns + "
+                      "stream - 2 cycles (paper), or computed, rows + columns + stream - 2 (program)",
+           .source = "arXiv 1811.02883; program: what SCALE-Sim itself counts"});
+    visit(
+        "drain_side", self.systolic.drain_side,
+        {.meaning = "systolic, output_stationary: outputs leave down the columns, in as many cycles as there are rows, "
+                    "or along the rows, in as many as columns",
+         .source = "arXiv 1811.02883: columns"});
+    visit("fold_registers", self.systolic.fold_registers,
+          {.meaning = "systolic, overlap_folds: folds start at least as far apart as each_its_own: rows (columns with "
+                      "drain_side rows); shadow_weights that shift as one chain: 2 rows - 1; an output_register that "
+                      "does: rows + columns - 2 more than each_its_own",
+           .source = "least that registers allow"});
+    visit("fold_interval", self.systolic.fold_interval,
+          {.min = 1, .max = 1e6, .meaning = "systolic, overlap_folds: this distance, in place of fold_registers'"});
+    visit(
+        "element_latency", self.systolic.element_latency,
+        {.min = 0,
+         .max = 1e6,
+         .meaning = "systolic: cycles of an element's multiplier; each fold ends later by them. Real ones take 1 to 5",
+         .source = "arXiv 1811.02883: none"});
   }
 };
 

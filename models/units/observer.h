@@ -9,9 +9,9 @@
 
 namespace oscsim::units {
 
-// A part of a wait, and the pipe that was at work on what was waited for.
+// A part of a wait, and who was at work on what was waited for.
 struct Wait {
-  PipeId pipe{};
+  Worker worker{};
   Instant from, until;
 };
 
@@ -23,6 +23,7 @@ struct CommandEvent {
   Instant start, free;          // it occupies the pipe from `start` to `free`
   Instant release;              // the slots it reads are free
   Instant done;                 // its data are there
+  Instant memory;               // from then until `done` it has only waited for the memory; else `done`
   Cycles work{0};               // of the occupancy: the unit's own work
   std::span<const Wait> waits;  // since the command before, in order of time
   const Command& command;

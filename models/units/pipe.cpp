@@ -19,7 +19,7 @@ std::string Region::text() const {
 
 Pipe::Pipe(sc_core::sc_module_name name, PipeId id, CoreRings& rings, const ClockDomain& clock, Overlap overlap)
     : sc_module(name), id_(id), rings_(rings), clock_(clock), overlap_(overlap) {
-  trail_.steps.push_back({Instant(), id});
+  trail_.steps.push_back({Instant(), id, {}});
   SC_METHOD(step);
   sensitive << wake_;
 }
@@ -76,28 +76,23 @@ bool Pipe::can_start() {
   return true;
 }
 
-// The wait that ends at `started`, each part of it charged to the pipe that was at work on the token that came last.
+// The wait that ends at `started`, each part of it charged to who was at work on the token that came last.
 void Pipe::account_wait(Instant started, const std::optional<Trail>& giver) {
   if (started <= covered_until_) return;
   if (!giver) {
     time_.startup += started - covered_until_;
-    if (!observers_.empty()) waits_.push_back({id_, covered_until_, started});
+    if (!observers_.empty()) waits_.push_back({worker_of(id_), covered_until_, started});
   } else {
-    Instant until = started;
-    for (const Trail::Step& step : giver->steps) {
-      const bool is_last = &step == &giver->steps.back();
-      const Instant from = is_last ? covered_until_ : std::clamp(step.since, covered_until_, until);
-      wait_for(step.pipe, from, until);
-      until = from;
-    }
+    giver->split(covered_until_, started,
+                 [this](Worker worker, Instant from, Instant until) { wait_for(worker, from, until); });
   }
   covered_until_ = started;
 }
 
-void Pipe::wait_for(PipeId pipe, Instant from, Instant until) {
+void Pipe::wait_for(Worker worker, Instant from, Instant until) {
   if (from >= until) return;
-  time_.waiting[static_cast<std::size_t>(pipe)] += until - from;
-  if (!observers_.empty()) waits_.push_back({pipe, from, until});
+  time_.waiting[static_cast<std::size_t>(worker)] += until - from;
+  if (!observers_.empty()) waits_.push_back({worker, from, until});
 }
 
 // Returns where the token comes from that the command had to wait for.
@@ -124,7 +119,12 @@ void Pipe::begin() {
   }
   const bool has_waited = started > covered_until_;  // not for a token that came as the pipe became free
   account_wait(started, giver);
-  if (giver && has_waited) trail_ = Trail::after(*giver, id_, started);
+  // Before a command that did not wait for others stands the one before it; one trail serves for both as long as the
+  // pipe itself was at work.
+  if (giver && has_waited)
+    trail_ = Trail::after(*giver, id_, started);
+  else if (trail_.steps.front().memory)
+    trail_ = Trail::after(trail_, id_, started);
 
   Flying flying{std::move(*pending_), {}, trail_, false};
   pending_.reset();
@@ -134,13 +134,16 @@ void Pipe::begin() {
   timing.release = std::min(timing.release, timing.done);
   if (!flying_.empty()) timing.release = std::max(timing.release, flying_.back().timing.release);
   free_at_ = started + timing.occupancy;
+  const Instant memory = std::min(timing.alone.value_or(timing.done), timing.done);
+  if (memory < timing.done) flying.trail = trail_.with_memory(memory);
+  if (memory < free_at_ && memory < timing.done) trail_ = flying.trail;
 
   (timing.branch ? time_.branch : time_.busy) += timing.work;
   time_.startup += timing.occupancy - timing.work;
   covered_until_ = free_at_;
   time_.active += std::max(timing.done, time_.end) - std::max(started, time_.end);
   time_.end = std::max(timing.done, free_at_);
-  if (!observers_.empty()) show_command(flying, started);
+  if (!observers_.empty()) show_command(flying, started, memory);
   ++time_.commands;
 
   if (overlap_ == Overlap::tokens)
@@ -185,7 +188,7 @@ void Pipe::give_data(const Flying& flying) {
     }
 }
 
-void Pipe::show_command(const Flying& flying, Instant started) {
+void Pipe::show_command(const Flying& flying, Instant started, Instant memory) {
   std::ranges::reverse(waits_);
   const CommandEvent event{.core = core_,
                            .pipe = id_,
@@ -194,6 +197,7 @@ void Pipe::show_command(const Flying& flying, Instant started) {
                            .free = free_at_,
                            .release = flying.timing.release,
                            .done = flying.timing.done,
+                           .memory = memory,
                            .work = flying.timing.work,
                            .waits = waits_,
                            .command = flying.command};
@@ -216,6 +220,7 @@ void Pipe::retire_due() {
   while (!flying_.empty() && flying_.front().timing.done <= now()) {
     give_data(flying_.front());
     if (observer_) observer_(flying_.front().command);
+    time_.last = flying_.front().trail;
     flying_.pop_front();
   }
 }

@@ -35,12 +35,13 @@ struct L1Writes {
 
 // Where a pipe's time went. busy + branch + startup + the waits + the time after its last command make up the run.
 struct PipeTime {
-  Cycles busy{0};                        // the unit's own work, without the branch's
-  Cycles branch{0};                      // its work for the branch's passes
-  Cycles startup{0};                     // gaps and latencies between instructions
-  std::array<Cycles, kPipes> waiting{};  // by the pipe that was at work on what was waited for
-  Cycles active{0};                      // with a command between its start and its end, latency included
-  Instant end;                           // of the last command, latency included
+  Cycles busy{0};                          // the unit's own work, without the branch's
+  Cycles branch{0};                        // its work for the branch's passes
+  Cycles startup{0};                       // gaps and latencies between instructions
+  std::array<Cycles, kWorkers> waiting{};  // by who was at work on what was waited for
+  Cycles active{0};                        // with a command between its start and its end, latency included
+  Instant end;                             // of the last command, latency included
+  Trail last;                              // of the command that ended last
   std::int64_t commands = 0;
 };
 
@@ -82,6 +83,7 @@ class Pipe : public sc_core::sc_module {
     Instant release;      // slots read are free again
     Instant done;         // data written are there
     bool branch = false;
+    std::optional<Instant> alone = {};  // when it would end with a memory that takes no time
   };
   // The unit's rule: when does `command` end that starts now?
   virtual Timing start(const Command& command) = 0;
@@ -115,8 +117,8 @@ class Pipe : public sc_core::sc_module {
   void give_data(const Flying& flying);
   void check_slots() const;
   void account_wait(Instant started, const std::optional<Trail>& giver);
-  void wait_for(PipeId pipe, Instant from, Instant until);
-  void show_command(const Flying& flying, Instant started);
+  void wait_for(Worker worker, Instant from, Instant until);
+  void show_command(const Flying& flying, Instant started, Instant memory);
   void show_ring(RingId id);
   void schedule();
 

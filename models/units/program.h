@@ -24,6 +24,13 @@ namespace oscsim::units {
 enum class PipeId : std::uint8_t { load, gather, vector, feed, tensor, branch, drain };
 inline constexpr std::size_t kPipes = 7;
 
+// Who can be at work on what a pipe waits for: a pipe, or the memory behind a load or a drain. Pipes first.
+enum class Worker : std::uint8_t { load, gather, vector, feed, tensor, branch, drain, memory };
+inline constexpr std::size_t kWorkers = kPipes + 1;
+constexpr Worker worker_of(PipeId pipe) {
+  return static_cast<Worker>(pipe);
+}
+
 // A ring: slots filled and emptied in order. Rings of one buffer share its capacity; the mapper sees to that.
 enum class RingId : std::uint8_t {
   l1_a,         // stages of A in L1
@@ -102,6 +109,7 @@ struct Write {
 struct GatherWork {
   Cycles row_time{0};
   std::int64_t rows = 0, groups = 0;
+  std::int64_t empty_groups = 0;  // of them, without an outlier
 };
 struct LoadWork {
   Region region;
@@ -177,6 +185,13 @@ struct oscsim::EnumNames<oscsim::units::PipeId> {
   static constexpr std::pair<std::string_view, Pipe> kValues[] = {
       {"load", Pipe::load},     {"gather", Pipe::gather}, {"vector", Pipe::vector}, {"feed", Pipe::feed},
       {"tensor", Pipe::tensor}, {"branch", Pipe::branch}, {"drain", Pipe::drain}};
+};
+template <>
+struct oscsim::EnumNames<oscsim::units::Worker> {
+  using Worker = oscsim::units::Worker;
+  static constexpr std::pair<std::string_view, Worker> kValues[] = {
+      {"load", Worker::load},     {"gather", Worker::gather}, {"vector", Worker::vector}, {"feed", Worker::feed},
+      {"tensor", Worker::tensor}, {"branch", Worker::branch}, {"drain", Worker::drain},   {"memory", Worker::memory}};
 };
 template <>
 struct oscsim::EnumNames<oscsim::units::RingId> {

@@ -2,6 +2,7 @@
 // A buffer as a ring of slots, with the tokens that pipes exchange through it.
 #pragma once
 
+#include <algorithm>
 #include <boost/container/static_vector.hpp>
 #include <cstdint>
 #include <optional>
@@ -14,23 +15,44 @@ namespace oscsim::units {
 
 class Pipe;
 
-// Why a command began when it did: who was at work on what it needed, back in time. Each step is a pipe and since when
-// it was the one to wait for; the latest comes first and the last one stands for all time before.
+// Why a command began when it did: who was at work on what it needed, back in time. Each step is a pipe, since when it
+// was the one to wait for, and from when on it only waited for the memory itself; the latest comes first and the last
+// one stands for all time before.
 struct Trail {
   static constexpr std::size_t kSteps = 8;  // assumed: what lies before eight hand-overs is charged to the eighth
   struct Step {
     Instant since;
     PipeId pipe{};
+    std::optional<Instant> memory = {};
   };
   boost::container::static_vector<Step, kSteps> steps;
 
   // Of a command of `pipe` that begins at `start` because it had what `cause` led to.
   static Trail after(const Trail& cause, PipeId pipe, Instant start) {
     Trail trail;
-    trail.steps.push_back({start, pipe});
+    trail.steps.push_back({start, pipe, {}});
     for (const Step& step : cause.steps)
       if (trail.steps.size() < kSteps) trail.steps.push_back(step);
     return trail;
+  }
+  // The same of a command that has nothing to do from `memory` on but wait for its transaction.
+  Trail with_memory(Instant memory) const {
+    Trail trail = *this;
+    trail.steps.front().memory = memory;
+    return trail;
+  }
+
+  // Splits a wait over [from, until): charge(worker, part_from, part_until), the latest part first.
+  template <class Charge>
+  void split(Instant from, Instant until, const Charge& charge) const {
+    for (const Step& step : steps) {
+      const bool is_last = &step == &steps.back();
+      const Instant since = is_last ? from : std::clamp(step.since, from, until);
+      const Instant memory = std::clamp(step.memory.value_or(until), since, until);
+      charge(Worker::memory, memory, until);
+      charge(worker_of(step.pipe), since, memory);
+      until = since;
+    }
   }
 };
 

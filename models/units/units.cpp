@@ -72,7 +72,8 @@ Pipe::Timing LoadUnit::start(const Command& command) {
     rings().l1_writes = {
         moving, done,
         BytesPerCycle(static_cast<double>(work.bytes.count()) / static_cast<double>((done - moving).count()))};
-  return {.work = port, .occupancy = work.issue + port, .release = done, .done = done};
+  return {
+      .work = port, .occupancy = work.issue + port, .release = done, .done = done, .alone = now() + work.issue + port};
 }
 
 GatherUnit::GatherUnit(sc_core::sc_module_name name, const UnitContext& context, const GatherParams& params)
@@ -142,13 +143,15 @@ Pipe::Timing DrainUnit::start(const Command& command) {
     const Instant ready = rings()[read.ring].slot(read.slot).ready;
     if (ready > now()) done = std::max(done, ready + transfer_time(kFollowStep, params_.rate));
   }
+  const Instant alone = done;
   const Instant taken = transport(memory, clock(), tlm::TLM_WRITE_COMMAND, work, params_.setup);
   done = std::max(done, taken);
   const Cycles behind = std::min(work.first_step, done - now());
   return {.work = port,
           .occupancy = std::max(port, done - now()),
           .release = Instant(done.cycle() - behind.count()),
-          .done = done};
+          .done = done,
+          .alone = alone};
 }
 
 }  // namespace oscsim::units

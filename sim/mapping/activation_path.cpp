@@ -68,13 +68,13 @@ units::LoadWork ActivationPath::strided_load(const units::Region& x, std::uint64
 }
 
 units::GatherWork ActivationPath::gather(std::int64_t rows, const Chunk& chunk) const {
-  return {chunk.row_time, rows, chunk.groups};
+  return {chunk.row_time, rows, chunk.groups, chunk.groups - chunk.outliers};
 }
 
 units::VectorWork ActivationPath::vector(std::int64_t rows, const Chunk& chunk) const {
   units::VectorWork work{Bytes(rows * chunk.depth * kInputBytes), units::cast_passes(vector_, format_, chunk.part)};
   work.part = chunk.part;
-  if (strided()) work.passes += units::kZeroingPasses;
+  if (strided() && chunk.outliers > 0) work.passes += units::kZeroingPasses;
   if (gathers() && mode_ == GatherMode::on_chip && !own_ports_) work.gather = gather(rows, chunk);
   return work;
 }

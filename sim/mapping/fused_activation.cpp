@@ -87,14 +87,22 @@ FusedCost fused_cost(const GemmPlan& plan, const MachineParams& machine, const T
     cost.bytes += units::strided_bytes(core.gather, rows * groups).real();
     return cost;
   }
-  const double gather = tiles * (core.gather.setup + core.gather.table_reload).real() +
-                        static_cast<double>(rows * tiles_of(groups, core.gather.lanes));
+  // Tile by tile as FusedActivation cuts them: what is left of the rows, and of the channels, is a tile of its own.
+  Cycles gather(0);
+  for (const auto& [depth, stages] : {std::pair(stage, k / stage), std::pair(k % stage, std::int64_t{1})}) {
+    if (depth == 0) continue;
+    const std::int64_t count = tiles_of(depth, path.group());
+    const Cycles row_time = units::gather_row_time(core.gather, count);
+    for (const auto& [height, heights] :
+         {std::pair(at_once, rows / at_once), std::pair(rows % at_once, std::int64_t{1})})
+      if (height > 0) gather += units::gather_time(core.gather, row_time, height, count) * (stages * heights);
+  }
   if (path.engine())
-    cost.gather = gather;
+    cost.gather = gather.real();
   else if (core.gather.mode == units::GatherMode::on_load)
-    cost.load = std::max(cost.load, gather);
+    cost.load = std::max(cost.load, gather.real());
   else
-    cost.vector += gather;
+    cost.vector += gather.real();
   return cost;
 }
 

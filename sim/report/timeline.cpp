@@ -160,7 +160,7 @@ void Timeline::command(const units::CommandEvent& event) {
   for (const units::Wait& wait : event.waits) {
     JsonMembers args;
     const std::string name =
-        wait.pipe == event.pipe ? "wait: own latency" : fmt::format("wait: {}", name_of(wait.pipe));
+        wait.worker == worker_of(event.pipe) ? "wait: own latency" : fmt::format("wait: {}", name_of(wait.worker));
     slice(track, name, origin + wait.from.cycle(), origin + wait.until.cycle(), args.add("for", event.index));
   }
   JsonMembers args;

@@ -18,7 +18,7 @@ struct Value {
 };
 
 constexpr std::size_t kState = 0, kCommand = 1, kWaitsFor = 2;  // of kPipeValues
-constexpr Value kPipeValues[] = {{"state", 2}, {"command", 32}, {"waits_for", 3}};
+constexpr Value kPipeValues[] = {{"state", 2}, {"command", 32}, {"waits_for", 4}};
 constexpr std::size_t kFilled = 0, kFree = 1;  // of kRingValues
 constexpr Value kRingValues[] = {{"filled", 32}, {"free", 32}};
 constexpr int kCycleBits = 63;
@@ -91,7 +91,7 @@ void Waveform::command(const units::CommandEvent& event) {
   };
   for (const units::Wait& wait : event.waits) {
     set(wait.from, kState, kWaiting);
-    set(wait.from, kWaitsFor, static_cast<std::int64_t>(wait.pipe) + 1);
+    set(wait.from, kWaitsFor, static_cast<std::int64_t>(wait.worker) + 1);
   }
   set(event.start, kState, kBusy);
   set(event.start, kWaitsFor, 0);
@@ -119,8 +119,8 @@ void Waveform::write(std::ostream& out) const {
 void Waveform::write_header(std::ostream& out) const {
   fmt::print(out, "$version oscsim {} $end\n$timescale 1 fs $end\n", version());
   out << "$comment state: 0 idle, 1 busy, 2 waiting. waits_for: 0 nothing";
-  for (const auto& [name, pipe] : EnumNames<units::PipeId>::kValues)
-    fmt::print(out, ", {} {}", static_cast<std::size_t>(pipe) + 1, name);
+  for (const auto& [name, worker] : EnumNames<units::Worker>::kValues)
+    fmt::print(out, ", {} {}", static_cast<std::size_t>(worker) + 1, name);
   out << " $end\n";
   const auto variable = [&](const Value& value, std::size_t signal) {
     fmt::print(out, "$var wire {} {} {} $end\n", value.bits, code_of(signal), value.name);

@@ -2,9 +2,11 @@
 // One GEMM as a value change dump (IEEE 1364, 18.2) for GTKWave, to debug how pipes hand tokens to each other.
 //   scheme.core0.load.state      0 idle, 1 busy, 2 waiting
 //   scheme.core0.load.command    number of its last command, from 0
-//   scheme.core0.load.waits_for  0 nothing, else the pipe: 1 load, 2 gather, 3 vector, 4 feed, 5 tensor, 6 branch, 7
-//   drain scheme.core0.l1_a.filled     slots whose data nobody has taken scheme.core0.l1_a.free       slots whose space
-//   nobody has taken scheme.cycle                 core clock cycle of the last change
+//   scheme.core0.load.waits_for  0 nothing, else who was at work: 1 load, 2 gather, 3 vector, 4 feed, 5 tensor,
+//                                6 branch, 7 drain, 8 memory
+//   scheme.core0.l1_a.filled     slots whose data nobody has taken
+//   scheme.core0.l1_a.free       slots whose space nobody has taken
+//   scheme.cycle                 core clock cycle of the last change
 // Each side starts at 0, shared work first. The timescale is 1 fs; `cycle` is exact where a period is no whole number
 // of femtoseconds.
 #pragma once

@@ -69,10 +69,10 @@ cost::MacKind mac_kind(const numerics::FormatInfo& format) {
 }
 
 MacKinds mac_kinds(std::span<const numerics::FormatId> formats) {
-  MacKinds kinds{MacKind::int4, MacKind::int8, MacKind::bf16};
+  MacKinds kinds{{{MacKind::int4}, {MacKind::int8}, {MacKind::bf16}}};
   for (const numerics::FormatId id : formats) {
     const numerics::FormatInfo& format = numerics::format(id);
-    kinds[cost::width_index(format.element_bits)] = mac_kind(format);
+    kinds[cost::width_index(format.element_bits)] = {mac_kind(format), format.block == 0};
   }
   return kinds;
 }
@@ -86,14 +86,15 @@ MacKinds mac_kinds(const GemmPlan& plan) {
 cost::Actions actions_of(const SideResult& side, const MacKinds& kinds) {
   const units::Activity& did = side.activity;
   cost::Actions actions;
-  const auto count = [&kinds](auto& macs, const units::MacCounts& counts) {
-    const Macs by_width[] = {counts.bits4, counts.bits8, counts.bits16};
-    for (std::size_t width = 0; width < cost::kWidths; ++width)
-      macs[static_cast<std::size_t>(kinds[width])] += by_width[width].count();
+  const auto count = [&kinds](auto& macs, auto& dots, units::MacCounts mac_counts, units::DotCounts dot_counts) {
+    for (const int bits : {4, 8, 16}) {
+      const MacUse& use = kinds[cost::width_index(bits)];
+      macs[static_cast<std::size_t>(use.kind)] += mac_counts[bits].count();
+      if (!use.in_integers) dots[static_cast<std::size_t>(use.kind)] += dot_counts[bits];
+    }
   };
-  count(actions.tensor_macs, did.tensor);
-  count(actions.branch_macs, did.branch);
-  actions.accumulates = did.accumulates;
+  count(actions.tensor_macs, actions.tensor_dots, did.tensor, did.tensor_dots);
+  count(actions.branch_macs, actions.branch_dots, did.branch, did.branch_dots);
   actions.l0 = did.l0;
   actions.l0c = did.l0c;
   actions.branch_l0 = did.branch_l0;

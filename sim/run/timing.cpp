@@ -10,8 +10,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using units::kPipes;
+using units::kWorkers;
 using units::PipeId;
 using units::PipeTime;
+using units::Worker;
+using units::worker_of;
 
 // Sums over cores, divided by the number of cores so that the parts still sum to the total: largest remainders first.
 CycleList mean_parts(const std::vector<std::pair<std::string, std::int64_t>>& sums, std::int64_t cores, Cycles total) {
@@ -39,7 +42,7 @@ std::int64_t accounted(const PipeTime& time) {
 // Stack parts in the order in which reports show them.
 struct Stack {
   std::int64_t work = 0, branch = 0, startup = 0;
-  std::array<std::int64_t, kPipes> waiting{};
+  std::array<std::int64_t, kWorkers> waiting{};
   std::int64_t idle = 0;
 
   void add_core(const std::array<PipeTime, kPipes>& pipes, PipeId primary, std::int64_t total) {
@@ -47,22 +50,20 @@ struct Stack {
     work += time.busy.count();
     branch += time.branch.count();
     startup += time.startup.count();
-    for (std::size_t i = 0; i < kPipes; ++i) {
-      // A wait whose root is the pipe itself is the latency of its own instructions.
-      if (i == static_cast<std::size_t>(primary))
-        startup += time.waiting[i].count();
-      else
-        waiting[i] += time.waiting[i].count();
-    }
+    // A wait whose root is the pipe itself is the latency of its own instructions.
+    const auto wait = [&](Worker worker, Cycles span) {
+      (worker == worker_of(primary) ? startup : waiting[static_cast<std::size_t>(worker)]) += span.count();
+    };
+    for (const auto& [name, worker] : EnumNames<Worker>::kValues)
+      wait(worker, time.waiting[static_cast<std::size_t>(worker)]);
     std::size_t last = 0;
     for (std::size_t i = 0; i < kPipes; ++i)
       if (pipes[i].commands > 0 && pipes[i].end >= pipes[last].end) last = i;
-    const std::int64_t end = pipes[last].end.cycle();
-    if (last == static_cast<std::size_t>(primary))
-      startup += end - accounted(time);
-    else
-      waiting[last] += end - accounted(time);
-    idle += total - end;
+    // After the pipe's last command the core's end is what is waited for.
+    const Instant end = pipes[last].end;
+    pipes[last].last.split(Instant(accounted(time)), end,
+                           [&](Worker worker, Instant from, Instant until) { wait(worker, until - from); });
+    idle += total - end.cycle();
   }
 
   std::vector<std::pair<std::string, std::int64_t>> parts(PipeId primary) const {
@@ -70,9 +71,9 @@ struct Stack {
     if (primary != PipeId::branch)
       parts.emplace_back("branch", branch + waiting[static_cast<std::size_t>(PipeId::branch)]);
     parts.emplace_back("startup", startup);
-    for (const auto& [name, pipe] : EnumNames<PipeId>::kValues)
-      if (pipe != primary && pipe != PipeId::branch)
-        parts.emplace_back("wait_" + std::string(name), waiting[static_cast<std::size_t>(pipe)]);
+    for (const auto& [name, worker] : EnumNames<Worker>::kValues)
+      if (worker != worker_of(primary) && worker != Worker::branch)
+        parts.emplace_back("wait_" + std::string(name), waiting[static_cast<std::size_t>(worker)]);
     parts.emplace_back("idle", idle);
     return parts;
   }

@@ -12,9 +12,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 11> kParts{"tensor",      "branch",      "startup",     "wait_load",
+constexpr std::array<std::string_view, 12> kParts{"tensor",      "branch",      "startup",     "wait_load",
                                                   "wait_gather", "wait_tensor", "wait_vector", "wait_feed",
-                                                  "wait_drain",  "vector",      "idle"};
+                                                  "wait_drain",  "wait_memory", "vector",      "idle"};
 
 // Sums over GEMMs, shared work and operations of one side.
 struct SideSum {

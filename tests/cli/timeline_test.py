@@ -128,17 +128,20 @@ class TimelineTest(ProgramTest):
                 waits = defaultdict(int)
                 for event in filter(is_wait, within):
                     waits[event["name"].removeprefix("wait: ")] += event["args"]["cycles"]
-                waits["drain"] += end_of(work) - end_of(within[-1])  # the last tile's way out
                 stack = gemm[side]["cycle_stack"]
-                for pipe in ("load", "feed", "drain", "gather", "vector"):
-                    self.assertEqual(stack[f"wait_{pipe}"], waits.pop(pipe, 0), (title, gemm["name"], pipe))
-                    compared += stack[f"wait_{pipe}"] > 0
                 branch_work = sum(
                     event["args"]["work"] for event in within if not is_wait(event) and "branch" in event["name"]
                 )
-                self.assertEqual(stack["branch"], branch_work + waits.pop("branch", 0))
                 gaps = sum(event["args"]["cycles"] - event["args"]["work"] for event in within if not is_wait(event))
-                self.assertEqual(stack["startup"], gaps + waits.pop("own latency", 0))
+                tail = {"branch": stack["branch"] - branch_work - waits.pop("branch", 0)}
+                tail["startup"] = stack["startup"] - gaps - waits.pop("own latency", 0)
+                for pipe in ("load", "feed", "drain", "gather", "vector", "memory"):
+                    tail[pipe] = stack[f"wait_{pipe}"] - waits.pop(pipe, 0)
+                    compared += stack[f"wait_{pipe}"] > 0
+                # What is left is the last tile's way out.
+                self.assertGreaterEqual(min(tail.values()), 0, (title, gemm["name"]))
+                self.assertEqual(sum(tail.values()), end_of(work) - end_of(within[-1]), (title, gemm["name"]))
+                self.assertGreater(tail["drain"], 0, (title, gemm["name"]))
                 self.assertFalse(waits)
         self.assertGreater(compared, 6)
 

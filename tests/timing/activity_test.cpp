@@ -25,7 +25,7 @@ TEST(MatrixActivity, CubesCountTheirPadding) {
   const MatrixActivity did = matrix_activity(cube(), 4, 17, 16, 65);
   const std::int64_t tiles = 2, cubes = tiles * 2;
   EXPECT_EQ(did.macs, Macs(cubes * 16 * 16 * 64));
-  EXPECT_EQ(did.accumulates, cubes * 16 * 16);
+  EXPECT_EQ(did.dots, cubes * 16 * 16);
   EXPECT_EQ(did.operands, Bytes(cubes * (16 + 16) * 64 / 2));
   EXPECT_EQ(did.accumulators, Bytes(2 * 4 * tiles * 16 * 16));
 }
@@ -34,7 +34,7 @@ TEST(MatrixActivity, StationaryOperandsOfAnArrayAreReadOnceAFold) {
   // 5 rows of A stream; 8 x 8 of B in steps of 2 fill the array once.
   const MatrixActivity did = matrix_activity(systolic(Dataflow::weight_stationary), 8, 5, 8, 8);
   EXPECT_EQ(did.macs, Macs(5 * 4 * 8 * 2));
-  EXPECT_EQ(did.accumulates, 5 * 4 * 8);
+  EXPECT_EQ(did.dots, 5 * 4 * 8);
   EXPECT_EQ(did.operands, Bytes((4 * 8 + 5 * 4) * 2));
   EXPECT_EQ(did.accumulators, Bytes(2 * 4 * 5 * 8));
 }
@@ -63,7 +63,8 @@ TEST(Activity, AChipsIsTheSumOfItsCoresCommands) {
   EXPECT_EQ(did.tensor.bits4, Macs(2 * 16 * 16 * 64));
   EXPECT_EQ(did.tensor.bits16, Macs(0));
   EXPECT_EQ(did.branch.bits16, Macs(2 * 16 * 16 * 16));
-  EXPECT_EQ(did.accumulates, 2 * 2 * 16 * 16);
+  EXPECT_EQ(did.tensor_dots.bits4, 2 * 16 * 16);
+  EXPECT_EQ(did.branch_dots.bits16, 2 * 16 * 16);
   EXPECT_EQ(did.l0, Bytes(2 * ((16 + 16) * 64 / 2 + (16 + 16) * 16 * 2)));
   EXPECT_EQ(did.l0c, Bytes(2 * 2 * (2 * 4 * 16 * 16)));
   EXPECT_EQ(did.gathered, 2 * 8 * 4);

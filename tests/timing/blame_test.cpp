@@ -12,7 +12,7 @@
 namespace oscsim::units {
 namespace {
 
-using Charges = std::array<std::int64_t, kPipes>;
+using Charges = std::array<std::int64_t, kWorkers>;
 
 struct Giver {
   Instant at;
@@ -83,17 +83,18 @@ class Account {
     Instant until = command(pipe, index).start;
     while (until > from) {
       if (is_tie(pipe, index)) return std::nullopt;
+      // Before a command that waited for nobody stands the one before it; where that one held the pipe while it waited
+      // for its memory, it hands over too.
       const std::optional<Giver> giver = late(pipe, index);
-      if (giver && ++blame.hand_overs <= Trail::kSteps) {
-        pipe = giver->pipe;
-        index = giver->index;
-      } else if (!giver && index > 0) {
-        --index;
-      } else {
-        break;
-      }
+      if (!giver && index == 0) break;
+      const bool hands_over = giver || memory_held(pipe, index - 1);
+      if (hands_over && ++blame.hand_overs > Trail::kSteps) break;
+      pipe = giver ? giver->pipe : pipe;
+      index = giver ? giver->index : index - 1;
       const Instant begin = std::clamp(command(pipe, index).start, from, until);
-      blame.charges[static_cast<std::size_t>(pipe)] += (until - begin).count();
+      const Instant memory = hands_over ? std::clamp(command(pipe, index).memory, begin, until) : until;
+      blame.charges[static_cast<std::size_t>(Worker::memory)] += (until - memory).count();
+      blame.charges[static_cast<std::size_t>(pipe)] += (memory - begin).count();
       until = begin;
     }
     blame.charges[static_cast<std::size_t>(pipe)] += (until - std::min(from, until)).count();
@@ -101,6 +102,10 @@ class Account {
   }
 
  private:
+  bool memory_held(PipeId pipe, std::size_t index) const {
+    const RecordedCommand& held = command(pipe, index);
+    return held.memory < held.done && held.memory < held.free;
+  }
   const RecordedCommand& command(PipeId pipe, std::size_t index) const {
     return pipes_[static_cast<std::size_t>(pipe)][index];
   }
@@ -115,7 +120,7 @@ class Account {
 Charges charged(const RecordedCommand& command) {
   Charges charges{};
   for (const Wait& wait : command.waits)
-    charges[static_cast<std::size_t>(wait.pipe)] += (wait.until - wait.from).count();
+    charges[static_cast<std::size_t>(wait.worker)] += (wait.until - wait.from).count();
   return charges;
 }
 
@@ -147,7 +152,7 @@ void compare(const Recorded& recorded, const SimulationResult& result, Compared&
         const std::optional<Giver> late = account.late(id, i);
         if (late) {
           ASSERT_EQ(late->at, command.start) << name_of(id) << " " << i;
-          for (std::size_t p = 0; p < kPipes; ++p) sums[p] += found[p];
+          for (std::size_t p = 0; p < kWorkers; ++p) sums[p] += found[p];
           const auto expected = account.blame(id, i);
           ++(expected ? compared.waits : compared.ties);
           if (!expected) continue;
@@ -160,7 +165,7 @@ void compare(const Recorded& recorded, const SimulationResult& result, Compared&
         }
       }
       const PipeTime& time = result.cores[core][pipe];
-      for (std::size_t p = 0; p < kPipes; ++p) EXPECT_EQ(sums[p], time.waiting[p].count());
+      for (std::size_t p = 0; p < kWorkers; ++p) EXPECT_EQ(sums[p], time.waiting[p].count());
       EXPECT_EQ(work, time.busy + time.branch);
     }
   }
@@ -189,6 +194,63 @@ TEST(Blame, AgreesWithASecondAccountOnRandomMachines) {
   EXPECT_LT(compared.ties, compared.waits / 8);
   EXPECT_GT(compared.matrix_waits, 1000);
   EXPECT_LE(compared.long_matrix_waits, compared.matrix_waits / 1000);
+}
+
+TEST(FaultA15, MemoryIsChargedWithWhatAnIdealOneWouldNotHaveTaken) {
+  // The step waits for its feed, which waits for its load: the pipe is done with it after 20 cycles, the memory with
+  // 8 bytes a cycle after 90.
+  MachineParams machine = small_machine();
+  machine.l2.latency = machine.hbm.latency = Nanoseconds(0);
+  machine.l2.bandwidth = BytesPerSecond(8e9);
+  machine.hbm.bandwidth = BytesPerSecond(1e15);
+  const Region region = tile(TensorId::a, 0);
+  CoreCommands core;
+  core.pipes = {
+      {PipeId::load, {with(load(region, Bytes(640)), {}, {writing(RingId::l1_a, 0, region)})}},
+      {PipeId::feed,
+       {with(feed(Bytes(128), Bytes(64)), {reading(RingId::l1_a, 0, region)}, {writing(RingId::l0, 0, region)})}},
+      {PipeId::tensor, {with(matmul(16, 32, 32, 64), {reading(RingId::l0, 0, region)})}}};
+  core.rings = {{RingId::l1_a, 1}, {RingId::l0, 1}};
+  std::vector<CoreCommands> cores;
+  cores.push_back(std::move(core));
+  Recorded recorded;
+  simulate(machine, program_of(std::move(cores)), {.on_output = {}, .events = {&recorded}});
+  const Cycles pipe_alone = Cycles(10) + Cycles(640 / 64), delivered = Cycles(10) + Cycles(640 / 8);
+  const Cycles feed_span = Cycles(5) + Cycles(1) + Cycles(1);
+  EXPECT_EQ(recorded.of(PipeId::load)[0].memory, Instant() + pipe_alone);
+  const std::vector<Wait>& waits = recorded.of(PipeId::tensor)[0].waits;
+  ASSERT_EQ(waits.size(), 3);
+  EXPECT_EQ(waits[0].worker, Worker::load);
+  EXPECT_EQ(waits[0].until, Instant() + pipe_alone);
+  EXPECT_EQ(waits[1].worker, Worker::memory);
+  EXPECT_EQ(waits[1].until, Instant() + delivered);
+  EXPECT_EQ(waits[2].worker, Worker::feed);
+  EXPECT_EQ(waits[2].until, Instant() + delivered + feed_span);
+}
+
+TEST(FaultA15, VariantDrainsBackToBackEachHandOverFromTheMemory) {
+  // Drains of 128 bytes: 8 cycles of the pipe, and the memory takes 4 bytes a cycle. A vector pipe fills one slot.
+  MachineParams machine = small_machine();
+  machine.hbm.bandwidth = BytesPerSecond(4e9);
+  machine.l2.bandwidth = BytesPerSecond(1e15);
+  constexpr std::int64_t kTiles = 4;
+  CoreCommands core;
+  std::vector<Command> casts, drains;
+  for (int i = 0; i < kTiles; ++i) {
+    Command cast;
+    cast.work = VectorWork{Bytes(256), 1};
+    casts.push_back(with(cast, {}, {writing(RingId::ub_out, 0, tile(TensorId::x_out, i))}));
+    drains.push_back(
+        with(drain(tile(TensorId::x_out, i), Bytes(128)), {reading(RingId::ub_out, 0, tile(TensorId::x_out, i))}));
+  }
+  core.pipes = {{PipeId::vector, casts}, {PipeId::drain, drains}};
+  core.rings = {{RingId::ub_out, 1}};
+  const SimulationResult result = run(machine, {std::move(core)});
+  // A drain: set-up and 2 cycles of the pipe; the memory takes its request after the set-up and 32 cycles for it.
+  const Cycles pipe_alone = Cycles(6) + Cycles(128 / 64), whole = Cycles(6) + Cycles(128 / 4);
+  const auto& waiting = time_of(result, PipeId::vector).waiting;
+  EXPECT_EQ(waiting[static_cast<std::size_t>(Worker::drain)], pipe_alone * (kTiles - 1));
+  EXPECT_EQ(waiting[static_cast<std::size_t>(Worker::memory)], (whole - pipe_alone) * (kTiles - 1));
 }
 
 TEST(Blame, SplitsAWaitAmongThoseThatWereAtWork) {
@@ -220,17 +282,17 @@ TEST(Blame, SplitsAWaitAmongThoseThatWereAtWork) {
   const Instant first = Instant() + load_span + feed_span;
   ASSERT_EQ(tensor.size(), 2);
   ASSERT_EQ(tensor[0].waits.size(), 2);
-  EXPECT_EQ(tensor[0].waits[0].pipe, PipeId::load);
+  EXPECT_EQ(tensor[0].waits[0].worker, Worker::load);
   EXPECT_EQ(tensor[0].waits[0].until, Instant() + load_span);
-  EXPECT_EQ(tensor[0].waits[1].pipe, PipeId::feed);
+  EXPECT_EQ(tensor[0].waits[1].worker, Worker::feed);
   EXPECT_EQ(tensor[0].waits[1].until, first);
   // The second load began when the first feed ended, as the first step began.
   EXPECT_EQ(tensor[1].start, first + load_span + feed_span);
   ASSERT_EQ(tensor[1].waits.size(), 2);
-  EXPECT_EQ(tensor[1].waits[0].pipe, PipeId::load);
+  EXPECT_EQ(tensor[1].waits[0].worker, Worker::load);
   EXPECT_EQ(tensor[1].waits[0].from, first + cubes + gap);
   EXPECT_EQ(tensor[1].waits[0].until, first + load_span);
-  EXPECT_EQ(tensor[1].waits[1].pipe, PipeId::feed);
+  EXPECT_EQ(tensor[1].waits[1].worker, Worker::feed);
   EXPECT_EQ(time_of(result, PipeId::tensor).waiting[static_cast<std::size_t>(PipeId::load)],
             load_span + (load_span - (cubes + gap)));
 }

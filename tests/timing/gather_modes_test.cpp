@@ -130,12 +130,12 @@ struct Prologue : testing::Test {
     return gather_time(machine.core.gather, gather_row_time(machine.core.gather, table.channels, kGroup), kGatherRows,
                        kGroups);
   }
-  Cycles drain() const {
-    const Bytes out = numerics::code_bytes(numerics::format(numerics::FormatId::mxfp4), kGatherRows, kGatherChannels) +
-                      numerics::scale_bytes(numerics::format(numerics::FormatId::mxfp4), kGatherRows, kGatherChannels) +
-                      gathered;
-    return units::drain_time(machine.core.drain, out, 1);
+  Bytes drain_bytes() const {
+    const numerics::FormatInfo& format = numerics::format(numerics::FormatId::mxfp4);
+    return numerics::code_bytes(format, kGatherRows, kGatherChannels) +
+           numerics::scale_bytes(format, kGatherRows, kGatherChannels) + gathered;
   }
+  Cycles drain() const { return units::drain_time(machine.core.drain, drain_bytes(), 1); }
   Cycles cast() const { return vector_setup + pass * 3; }
 };
 
@@ -178,6 +178,31 @@ TEST_F(Prologue, StridedReadsSkipGroupsWithoutAnOutlier) {
   EXPECT_EQ(run().traffic.l2_read, x + Bytes(32) * (kGatherRows * kGroups / 2));
   table = table_of(kGatherChannels, -1);
   EXPECT_EQ(run().traffic.l2_read, x);
+}
+
+using FaultA10Prologue = Prologue;
+
+TEST_F(FaultA10Prologue, VariantStridedReadsOfNoOutlierTakeNoZeroingPass) {
+  machine.core.gather.mode = GatherMode::strided_dma;
+  table = table_of(kGatherChannels, -1);
+  const auto result = run();
+  EXPECT_EQ(time_of(result, PipeId::vector).busy, cast());
+  EXPECT_EQ(time_of(result, PipeId::load).busy, load);
+}
+
+TEST_F(FaultA10Prologue, VariantAnEngineWithoutOutliersTakesTheSameWhoeverZeroes) {
+  table = table_of(kGatherChannels, -1);
+  for (const GatherMode mode : {GatherMode::on_chip, GatherMode::on_load}) {
+    machine.core.gather.mode = mode;
+    machine.core.gather.zero_behind = true;
+    const auto behind = run();
+    machine.core.gather.zero_behind = false;
+    const auto apart = run();
+    EXPECT_EQ(apart.total, behind.total);
+    // Zeros of the dense tile are written; nothing is read out of the whole one or written back.
+    const Bytes passes = x + x * 3 + drain_bytes() * 2;
+    EXPECT_EQ(apart.activity.ub, passes + gathered);
+  }
 }
 
 TEST_F(Prologue, MachineThatCannotGatherRefuses) {

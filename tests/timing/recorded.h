@@ -13,7 +13,7 @@ namespace oscsim::units {
 
 struct RecordedCommand {
   std::int64_t index = 0;
-  Instant start, free, release, done;
+  Instant start, free, release, done, memory;
   Cycles work{0};
   std::vector<Wait> waits;
   Command command;
@@ -38,6 +38,7 @@ class Recorded : public Observer {
                                                                        event.free,
                                                                        event.release,
                                                                        event.done,
+                                                                       event.memory,
                                                                        event.work,
                                                                        {event.waits.begin(), event.waits.end()},
                                                                        event.command});

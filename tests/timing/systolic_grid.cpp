@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/timing/systolic_grid.h"
 
+#include <deque>
+
 namespace oscsim::units::grid {
 namespace {
 
@@ -14,6 +16,21 @@ struct Tagged {
 template <class T>
 using Slot = std::optional<Tagged<T>>;
 
+// What leaves the multiplier of an element, `latency` cycles after it entered.
+class Multiplier {
+ public:
+  explicit Multiplier(std::int64_t latency) : stages_(static_cast<std::size_t>(latency)) {}
+  Slot<std::int64_t> pass(const Slot<std::int64_t>& entering) {
+    stages_.push_back(entering);
+    const Slot<std::int64_t> leaving = stages_.front();
+    stages_.pop_front();
+    return leaving;
+  }
+
+ private:
+  std::deque<Slot<std::int64_t>> stages_;
+};
+
 struct Fold {
   std::int64_t start = 0;                        // operands may enter from the next cycle on
   std::int64_t first_row = 0, first_column = 0;  // of what is cut into folds
@@ -25,7 +42,7 @@ class Array {
  public:
   Array(const SystolicShape& shape, std::int64_t along_rows, std::int64_t along_columns, std::int64_t stream,
         std::optional<std::int64_t> period)
-      : rows_(shape.rows), columns_(shape.columns), stream_length_(stream), period_(period) {
+      : shape_(shape), rows_(shape.rows), columns_(shape.columns), stream_length_(stream), period_(period) {
     for (std::int64_t column = 0; column < along_columns; column += columns_)
       for (std::int64_t row = 0; row < along_rows; row += rows_) pending_.push_back({0, row, column, 0});
   }
@@ -75,6 +92,7 @@ class Array {
     return static_cast<std::size_t>(row * columns_ + column);
   }
 
+  SystolicShape shape_;
   std::int64_t rows_, columns_, stream_length_;
   std::int64_t cycle_ = 0;
   std::vector<Fold> folds_;
@@ -107,7 +125,8 @@ void add(Product& product, std::int64_t row, std::int64_t column, std::int64_t v
 }
 
 // One operand is held: reduction along the rows, its rows along the columns. It sinks from the top into the register
-// behind the one in use; the other operand enters from the left, sums leave at the bottom.
+// behind the one in use; the other operand enters from the left, sums leave at the bottom. Registers behind are each
+// their own and keep a value that has arrived, or one chain, which shifts as a whole whenever a value enters.
 class StationaryArray : public Array {
  public:
   StationaryArray(const SystolicShape& shape, const Operand& held, const Operand& streamed,
@@ -115,7 +134,8 @@ class StationaryArray : public Array {
       : Array(shape, std::ssize(held.front()), std::ssize(held), std::ssize(streamed), period),
         held_(held),
         streamed_(streamed),
-        elements_(static_cast<std::size_t>(rows_ * columns_)) {}
+        elements_(static_cast<std::size_t>(rows_ * columns_)),
+        multipliers_(elements_.size(), Multiplier(shape.element_latency.count())) {}
 
  private:
   struct Pe {
@@ -124,6 +144,7 @@ class StationaryArray : public Array {
     Slot<Element> operand;
     Slot<std::int64_t> sum;
   };
+  using Elements = std::vector<Pe>;
 
   std::int64_t outputs_per_fold() const override { return columns_ * stream_length_; }
 
@@ -145,7 +166,7 @@ class StationaryArray : public Array {
   }
 
   void step(Run& run) override {
-    const std::vector<Pe> before = elements_;
+    const Elements before = elements_;
     for (std::int64_t row = 0; row < rows_; ++row)
       for (std::int64_t column = 0; column < columns_; ++column) {
         Pe& pe = elements_[at(row, column)];
@@ -172,40 +193,61 @@ class StationaryArray : public Array {
           note_output(run, pe.sum->fold);
         }
       }
+    if (shape_.fold_registers == FoldRegisters::shadow_weights) check_chains(before);
+  }
+
+  void check_chains(const Elements& before) const {
+    for (std::int64_t column = 0; column < columns_; ++column) {
+      if (!passing(column, rows_)) continue;  // nothing enters, nothing shifts
+      for (std::int64_t row = 0; row < rows_; ++row) {
+        const Slot<Element>& arrived = before[at(row, column)].behind;
+        const Slot<Element>& in_use = elements_[at(row, column)].in_use;
+        if (arrived && arrived->index == row && (!in_use || in_use->fold != arrived->fold))
+          throw Hazard("a chain shifts a value past the element that it is for");
+      }
+    }
   }
 
   void multiply(Pe& pe, const Slot<std::int64_t>& from_above, std::int64_t row, std::int64_t column) {
     pe.sum.reset();
-    if (!pe.operand) {
-      if (from_above) throw Hazard("a sum without its operand");
+    Slot<std::int64_t> entering;
+    if (pe.operand) {
+      note_multiply(pe.operand->fold, row == 0 && column == 0);
+      entering = Tagged<std::int64_t>{dot(pe.operand->value, pe.in_use->value), pe.operand->fold, pe.operand->index};
+    }
+    const Slot<std::int64_t> product = multipliers_[at(row, column)].pass(entering);
+    if (!product) {
+      if (from_above) throw Hazard("a sum without its product");
       return;
     }
-    if (row > 0 && (!from_above || from_above->fold != pe.operand->fold || from_above->index != pe.operand->index))
-      throw Hazard("an operand without its sum");
-    note_multiply(pe.operand->fold, row == 0 && column == 0);
-    pe.sum = Tagged<std::int64_t>{(from_above ? from_above->value : 0) + dot(pe.operand->value, pe.in_use->value),
-                                  pe.operand->fold, pe.operand->index};
+    if (row > 0 && (!from_above || from_above->fold != product->fold || from_above->index != product->index))
+      throw Hazard("a product without its sum");
+    pe.sum = product;
+    if (from_above) pe.sum->value += from_above->value;
   }
 
   const Operand& held_;
   const Operand& streamed_;
-  std::vector<Pe> elements_;
+  Elements elements_;
+  std::vector<Multiplier> multipliers_;
 };
 
-// A enters from the left, B from the top; finished outputs sink to the bottom once their column is finished.
+// A enters from the left, B from the top; finished outputs go down their column, or along their row, once all of it is
+// finished; as one chain, once the whole array is, and nothing may finish before the chain is empty.
 class OutputArray : public Array {
  public:
   OutputArray(const SystolicShape& shape, const Operand& a, const Operand& b, std::optional<std::int64_t> period)
       : Array(shape, std::ssize(a), std::ssize(b), std::ssize(a.front()), period),
         a_(a),
         b_(b),
-        elements_(static_cast<std::size_t>(rows_ * columns_)) {}
+        elements_(static_cast<std::size_t>(rows_ * columns_)),
+        multipliers_(elements_.size(), Multiplier(shape.element_latency.count())) {}
 
  private:
   struct Pe {
     Slot<Element> a, b;
     std::int64_t sum = 0;
-    Slot<std::int64_t> finished;  // index: the row it was computed in
+    Slot<std::int64_t> finished;  // index: the row or column it was computed in
   };
 
   std::int64_t outputs_per_fold() const override { return rows_ * columns_; }
@@ -219,7 +261,7 @@ class OutputArray : public Array {
   }
 
   void step(Run& run) override {
-    sink(run);
+    shift_out(run);
     const std::vector<Pe> before = elements_;
     for (std::int64_t row = 0; row < rows_; ++row)
       for (std::int64_t column = 0; column < columns_; ++column) {
@@ -227,33 +269,51 @@ class OutputArray : public Array {
         pe.a = column > 0 ? before[at(row, column - 1)].a : entering(run, a_, row, &Fold::first_row);
         pe.b = row > 0 ? before[at(row - 1, column)].b : entering(run, b_, column, &Fold::first_column);
         if (pe.a.has_value() != pe.b.has_value()) throw Hazard("an operand without its partner");
-        if (!pe.a) continue;
-        if (pe.a->fold != pe.b->fold || pe.a->index != pe.b->index)
-          throw Hazard("operands that do not belong together");
-        note_multiply(pe.a->fold, row == rows_ - 1 && column == columns_ - 1);
-        pe.sum = (pe.a->index > 0 ? pe.sum : 0) + dot(pe.a->value, pe.b->value);
-        if (pe.a->index < stream_length_ - 1) continue;
-        if (pe.finished) throw Hazard("an output finished before the one before it has gone");
-        pe.finished = Tagged<std::int64_t>{pe.sum, pe.a->fold, row};
+        Slot<std::int64_t> entering;
+        if (pe.a) {
+          if (pe.a->fold != pe.b->fold || pe.a->index != pe.b->index)
+            throw Hazard("operands that do not belong together");
+          note_multiply(pe.a->fold, row == rows_ - 1 && column == columns_ - 1);
+          entering = Tagged<std::int64_t>{dot(pe.a->value, pe.b->value), pe.a->fold, pe.a->index};
+        }
+        const Slot<std::int64_t> product = multipliers_[at(row, column)].pass(entering);
+        if (!product) continue;
+        pe.sum = (product->index > 0 ? pe.sum : 0) + product->value;
+        if (product->index < stream_length_ - 1) continue;
+        const bool chain_is_full =
+            one_chain() && product->fold > 0 && folds_[product->fold - 1].outputs < outputs_per_fold();
+        if (pe.finished || chain_is_full) throw Hazard("an output finished before the one before it has gone");
+        pe.finished = Tagged<std::int64_t>{pe.sum, product->fold, along_rows() ? column : row};
+        run.last_sum = cycle_;
       }
   }
 
-  // The column is finished when its bottom element has an output of the fold: those above then sink a row per cycle.
-  void sink(Run& run) {
-    for (std::int64_t column = 0; column < columns_; ++column) {
-      const Slot<std::int64_t> bottom = elements_[at(rows_ - 1, column)].finished;
-      if (!bottom) continue;
-      const Fold& fold = folds_[bottom->fold];
-      add(run.product, fold.first_row + bottom->index, fold.first_column + column, bottom->value);
-      note_output(run, bottom->fold);
-      elements_[at(rows_ - 1, column)].finished.reset();
-      for (std::int64_t row = rows_ - 1; row > 0; --row) {
-        Pe& pe = elements_[at(row, column)];
-        Pe& above = elements_[at(row - 1, column)];
-        if (!above.finished || above.finished->fold != bottom->fold) continue;
-        if (pe.finished) throw Hazard("an output sinks onto another");
-        pe.finished = above.finished;
-        above.finished.reset();
+  bool along_rows() const { return shape_.drain_side == DrainSide::rows; }
+  bool one_chain() const { return shape_.fold_registers == FoldRegisters::output_register; }
+  // Of a column from its top, or of a row from its left.
+  Pe& of_lane(std::int64_t lane, std::int64_t place) {
+    return elements_[along_rows() ? at(lane, place) : at(place, lane)];
+  }
+
+  // A lane is finished when its last element has an output of the fold: those before it then go a place per cycle.
+  void shift_out(Run& run) {
+    const std::int64_t lanes = along_rows() ? rows_ : columns_, length = along_rows() ? columns_ : rows_;
+    const Slot<std::int64_t> corner = of_lane(lanes - 1, length - 1).finished;
+    if (one_chain() && corner) chain_moves_ = corner->fold;
+    for (std::int64_t lane = 0; lane < lanes; ++lane) {
+      const Slot<std::int64_t> last = of_lane(lane, length - 1).finished;
+      if (!last || (one_chain() && chain_moves_ != last->fold)) continue;
+      const Fold& fold = folds_[last->fold];
+      const std::int64_t row = along_rows() ? lane : last->index, column = along_rows() ? last->index : lane;
+      add(run.product, fold.first_row + row, fold.first_column + column, last->value);
+      note_output(run, last->fold);
+      of_lane(lane, length - 1).finished.reset();
+      for (std::int64_t place = length - 1; place > 0; --place) {
+        Pe &pe = of_lane(lane, place), &before = of_lane(lane, place - 1);
+        if (!before.finished || before.finished->fold != last->fold) continue;
+        if (pe.finished) throw Hazard("an output is shifted onto another");
+        pe.finished = before.finished;
+        before.finished.reset();
       }
     }
   }
@@ -261,6 +321,8 @@ class OutputArray : public Array {
   const Operand& a_;
   const Operand& b_;
   std::vector<Pe> elements_;
+  std::vector<Multiplier> multipliers_;
+  std::optional<std::size_t> chain_moves_;  // the fold whose outputs leave the chain
 };
 
 Product zeros(std::int64_t rows, std::int64_t columns) {

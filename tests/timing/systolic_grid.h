@@ -27,6 +27,7 @@ struct Run {
   Product product;
   std::int64_t last_operand = 0;                 // cycle in which the last operand entered
   std::int64_t last_output = 0;                  // cycle in which the last output left
+  std::int64_t last_sum = 0;                     // output stationary: in which the last one was computed
   std::int64_t fill = 0, stream = 0, drain = 0;  // of the first fold
 };
 

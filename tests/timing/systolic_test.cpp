@@ -78,6 +78,13 @@ void expect_closed_form(Draw& draw, const Case& one, std::optional<std::int64_t>
   EXPECT_EQ(fold.drain, Cycles(run.drain));
   const SystolicTime time = systolic_time(one.shape, one.m, one.n, one.depth());
   EXPECT_EQ(time.latency, Cycles(run.last_output));
+  if (one.shape.dataflow == Dataflow::output_stationary && !one.shape.overlap_folds) {
+    // One fold as the program counts it ends when the array has computed it.
+    SystolicShape computed = one.shape;
+    computed.fold_rule = FoldRule::program;
+    const Cycles out = fold.total() - fold_time(computed, folds.stream).total();
+    EXPECT_EQ(time.latency, Cycles(run.last_sum) + out);
+  }
   EXPECT_EQ(time.operands, Cycles(run.last_operand));
 }
 
@@ -95,6 +102,107 @@ TEST(SystolicArray, TakesItsClosedFormWhenFoldsOverlap) {
       const std::int64_t stream = folds_of(one.shape, one.m, one.n, one.depth()).stream;
       expect_closed_form(draw, one, std::max(stream, one.shape.rows));
     }
+}
+
+// Every side, kind of register and latency that a dataflow has, on random arrays.
+template <class Expect>
+void for_each_kind_of_array(Draw& draw, bool overlap, int times, const Expect& expect) {
+  for (const Dataflow dataflow : kDataflows)
+    for (const auto& [side_name, side] : EnumNames<DrainSide>::kValues)
+      for (const auto& [registers_name, registers] : EnumNames<FoldRegisters>::kValues)
+        for (int i = 0; i < times; ++i) {
+          Case one = draw.any(dataflow, overlap);
+          one.shape.drain_side = side;
+          one.shape.fold_registers = registers;
+          one.shape.element_latency = Cycles(draw.between(0, 5));
+          std::vector<std::string> problems;
+          one.shape.check("tensor", problems);
+          if (!problems.empty()) break;
+          SCOPED_TRACE(fmt::format("{}, {}, latency {}", side_name, registers_name, one.shape.element_latency.count()));
+          expect(one);
+        }
+}
+
+TEST(FaultA9, ArraysOfEverySideAndLatencyTakeTheirClosedFormOneFoldAfterTheOther) {
+  Draw draw;
+  for_each_kind_of_array(draw, false, 200, [&](const Case& one) { expect_closed_form(draw, one, std::nullopt); });
+}
+
+TEST(FaultA9, ArraysOfEverySideRegistersAndLatencyTakeTheirClosedFormWhenFoldsOverlap) {
+  Draw draw;
+  int tried = 0;
+  for_each_kind_of_array(draw, true, 200, [&](Case one) {
+    const std::int64_t stream = folds_of(one.shape, one.m, one.n, one.depth()).stream;
+    expect_closed_form(draw, one, std::max(stream, fold_interval(one.shape).count()));
+    // Nor do they need any sooner start.
+    one.shape.fold_interval = fold_interval(one.shape) + Cycles(draw.between(0, 9));
+    expect_closed_form(draw, one, std::max(stream, one.shape.fold_interval->count()));
+    ++tried;
+  });
+  EXPECT_EQ(tried, (2 + 2 * 2 + 2) * 200);
+}
+
+TEST(FaultA9, NoArrayCanTakeOverlappingFoldsEarlierThanItsRegistersAllow) {
+  Draw draw;
+  int tried = 0;
+  for_each_kind_of_array(draw, true, 60, [&](const Case& one) {
+    const Folds folds = folds_of(one.shape, one.m, one.n, one.depth());
+    const std::int64_t period = std::max(folds.stream, fold_interval(one.shape).count());
+    if (folds.count == 1 || period == 1) return;
+    const auto a = operand(draw.matrix(one.m, one.k), one.k0), b = operand(draw.matrix(one.n, one.k), one.k0);
+    EXPECT_THROW(grid::multiply(one.shape, a, b, period - 1), grid::Hazard) << one.text();
+    ++tried;
+  });
+  EXPECT_GT(tried, 300);
+}
+
+// Rows 128, columns 64, stream 1000.
+TEST(FaultA9, FoldsOfAnOutputStationaryArrayByBothRulesAndSides) {
+  SystolicShape shape{.rows = 128, .columns = 64, .dataflow = Dataflow::output_stationary};
+  EXPECT_EQ(fold_time(shape, 1000).total(), Cycles(2 * 128 + 64 + 1000 - 2));
+  shape.drain_side = DrainSide::rows;
+  EXPECT_EQ(fold_time(shape, 1000).total(), Cycles(128 + 2 * 64 + 1000 - 2));
+  shape.element_latency = Cycles(5);
+  EXPECT_EQ(fold_time(shape, 1000).total(), Cycles(128 + 2 * 64 + 1000 - 2 + 5));
+  shape.fold_rule = FoldRule::program;
+  EXPECT_EQ(fold_time(shape, 1000).total(), Cycles(1000 + 128 + 64 - 2 + 5));
+  shape.element_latency = Cycles(0);
+  EXPECT_EQ(fold_time(shape, 1000).total(), Cycles(1000 + 128 + 64 - 2));
+  shape.drain_side = DrainSide::columns;
+  EXPECT_EQ(systolic_time(shape, 2 * 128, 64, 1000).latency, Cycles(2 * (1000 + 128 + 64 - 2)));
+}
+
+TEST(FaultA9, VariantTheOtherDataflowsTakeTheSameByEitherRule) {
+  for (const Dataflow dataflow : {Dataflow::weight_stationary, Dataflow::input_stationary}) {
+    SystolicShape shape{.rows = 128, .columns = 64, .dataflow = dataflow, .fold_rule = FoldRule::program};
+    EXPECT_EQ(fold_time(shape, 1000).total(), Cycles(2 * 128 + 64 + 1000 - 2));
+    shape.element_latency = Cycles(3);
+    EXPECT_EQ(fold_time(shape, 1000).total(), Cycles(2 * 128 + 64 + 1000 - 2 + 3));
+  }
+}
+
+TEST(FaultA9, FoldsOverlapAsFarApartAsRegistersOrCyclesSay) {
+  SystolicShape shape{.rows = 128, .columns = 64, .overlap_folds = true};
+  const auto interval = [&] { return systolic_time(shape, 8, 64 * 3, 128).occupancy.count() / 3; };  // a stream of 8
+  EXPECT_EQ(interval(), 128);
+  shape.fold_registers = FoldRegisters::shadow_weights;
+  EXPECT_EQ(interval(), 2 * 128 - 1);
+  shape.fold_interval = Cycles(200);
+  EXPECT_EQ(interval(), 200);
+  shape.fold_interval = Cycles(5);
+  EXPECT_EQ(interval(), 8);  // the stream
+}
+
+TEST(FaultA9, VariantOutputsThatLeaveAlongTheRowsMakeColumnsTheInterval) {
+  SystolicShape shape{.rows = 128, .columns = 64, .dataflow = Dataflow::output_stationary, .overlap_folds = true};
+  const auto interval = [&] { return systolic_time(shape, 128, 64 * 3, 8).occupancy.count() / 3; };  // a stream of 8
+  EXPECT_EQ(interval(), 128);
+  shape.drain_side = DrainSide::rows;
+  EXPECT_EQ(interval(), 64);
+  shape.fold_registers = FoldRegisters::output_register;
+  EXPECT_EQ(interval(), 128 + 2 * 64 - 2);
+  shape.drain_side = DrainSide::columns;
+  EXPECT_EQ(interval(), 2 * 128 + 64 - 2);
 }
 
 TEST(SystolicArray, CannotTakeOverlappingFoldsEarlier) {

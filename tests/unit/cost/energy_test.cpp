@@ -11,10 +11,11 @@ constexpr double kUj = 1e-6;  // of a picojoule
 
 TEST(Energy, EachPartIsCountsTimesPrices) {
   Actions did;
-  did.tensor_macs[static_cast<std::size_t>(MacKind::mxfp4)] = 1000;  // 0.25 pJ
-  did.tensor_macs[static_cast<std::size_t>(MacKind::fp8)] = 100;     // 0.5 pJ
-  did.branch_macs[static_cast<std::size_t>(MacKind::bf16)] = 10;     // 1 pJ
-  did.accumulates = 7;
+  did.tensor_macs[static_cast<std::size_t>(MacKind::mxfp4)] = 1000;  // 0.25 pJ, 0.0625 of it an addition
+  did.tensor_macs[static_cast<std::size_t>(MacKind::fp8)] = 100;     // 0.5 pJ, 0.125
+  did.branch_macs[static_cast<std::size_t>(MacKind::bf16)] = 10;     // 1 pJ, 0.25
+  did.tensor_dots[static_cast<std::size_t>(MacKind::mxfp4)] = 4;
+  did.branch_dots[static_cast<std::size_t>(MacKind::bf16)] = 3;
   did.l0 = Bytes(100);
   did.branch_l0 = Bytes(10);
   did.l0c = Bytes(200);
@@ -29,9 +30,9 @@ TEST(Energy, EachPartIsCountsTimesPrices) {
   const CostModel model(sample_table(), sample_chip());
   const Energy energy = model.energy(did);
   // A byte takes 1 pJ in 1 KiB, 2 in 4 KiB and so, by the square root of the capacity, 4 in 16 KiB.
-  EXPECT_DOUBLE_EQ(energy[EnergyPart::tensor].value, (1000 * 0.25 + 100 * 0.5) * kUj);
-  EXPECT_DOUBLE_EQ(energy[EnergyPart::branch].value, 10 * 1 * kUj);
-  EXPECT_DOUBLE_EQ(energy[EnergyPart::accumulate].value, 7 * 2 * kUj);
+  EXPECT_DOUBLE_EQ(energy[EnergyPart::tensor].value, (1000 * 0.25 - 4 * 0.0625 + 100 * 0.5) * kUj);
+  EXPECT_DOUBLE_EQ(energy[EnergyPart::branch].value, (10 * 1 - 3 * 0.25) * kUj);
+  EXPECT_DOUBLE_EQ(energy[EnergyPart::accumulate].value, (4 + 3) * 2 * kUj);
   EXPECT_DOUBLE_EQ(energy[EnergyPart::l0].value, (100 * 1 + 10 * 1) * kUj);
   EXPECT_DOUBLE_EQ(energy[EnergyPart::l0c].value, (200 * 2 + 20 * 1) * kUj);
   EXPECT_DOUBLE_EQ(energy[EnergyPart::l1].value, 300 * 2 * kUj);

@@ -19,6 +19,7 @@ inline CostTable sample_table() {
   for (const auto& [name, kind] : EnumNames<MacKind>::kValues) {
     const double bits = bits_of(kind);
     energy.mac.kinds[static_cast<std::size_t>(kind)] = paper(Picojoules(bits / 16));
+    energy.add.kinds[static_cast<std::size_t>(kind)] = paper(Picojoules(bits / 64));
     area.mac.kinds[static_cast<std::size_t>(kind)] = paper(SquareMicrometres(bits * bits));
   }
   energy.accumulate = paper(Picojoules(2));

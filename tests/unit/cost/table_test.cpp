@@ -61,7 +61,7 @@ TEST(CostFiles, EveryNumberHasAClassAndASource) {
     EXPECT_EQ(table.node, name);
     int numbers = 0;
     expect_sources(document, name, numbers);
-    const int values = 2 * static_cast<int>(kMacKinds) + static_cast<int>(kMemoryKinds) + 4 + 7;
+    const int values = 3 * static_cast<int>(kMacKinds) + static_cast<int>(kMemoryKinds) + 4 + 7;
     EXPECT_EQ(numbers, values + 2 * static_cast<int>(table.energy.sram.size()));  // a capacity beside each value
   }
 }
@@ -78,46 +78,46 @@ TEST(CostFiles, SmallerNodesTakeNoMoreOfAnything) {
 
 TEST(CostFiles, RefusesAnUnknownKey) {
   EXPECT_EQ(problems_of("  accumulate:", "  acumulate: {value: 1pJ, class: paper, source: \"a\"}\n  accumulate:"),
-            "costs.yaml:15:3: unknown key 'acumulate' in energy\n"
-            "  allowed: mac, accumulate, sram, memory, gather_element, vector_element, leakage; did you mean "
+            "costs.yaml:26:3: unknown key 'acumulate' in energy\n"
+            "  allowed: mac, add, accumulate, sram, memory, gather_element, vector_element, leakage; did you mean "
             "'accumulate'?");
 }
 
 TEST(CostFiles, RefusesANumberWithoutSource) {
   EXPECT_EQ(problems_of("{value: 25pJ, class: assumed, source: \"hbm2 less 20 %\"}", "{value: 25pJ, class: assumed}"),
-            "costs.yaml:22:11: missing key 'source' in energy.memory.hbm3\n"
+            "costs.yaml:33:11: missing key 'source' in energy.memory.hbm3\n"
             "  source: where it comes from; of an assumed number: what it was derived from");
   EXPECT_EQ(problems_of("\"hbm2 less 20 %\"", "\"\""),
-            "costs.yaml:22:11: energy.memory.hbm3: source is empty; say where the number comes from");
+            "costs.yaml:33:11: energy.memory.hbm3: source is empty; say where the number comes from");
 }
 
 TEST(CostFiles, RefusesAnUnknownClass) {
   EXPECT_EQ(problems_of("{value: 25pJ, class: assumed", "{value: 25pJ, class: asumed"),
-            "costs.yaml:22:32: unknown value 'asumed' for energy.memory.hbm3.class\n"
+            "costs.yaml:33:32: unknown value 'asumed' for energy.memory.hbm3.class\n"
             "  allowed: datasheet, paper, measured, assumed; did you mean 'assumed'?");
 }
 
 TEST(CostFiles, RefusesANumberWithoutUnitAndOneOfAnotherUnit) {
   EXPECT_EQ(problems_of("value: 25pJ", "value: 25"),
-            "costs.yaml:22:19: energy.memory.hbm3.value must be a quantity of energy: '25' has no unit; write for "
+            "costs.yaml:33:19: energy.memory.hbm3.value must be a quantity of energy: '25' has no unit; write for "
             "example 0.1pJ\n  units: pJ, fJ, nJ");
   EXPECT_EQ(problems_of("0.027um2", "27pJ"),
-            "costs.yaml:41:21: area.sram_bit.value must be a surface area: unknown unit 'pJ' in '27pJ'\n"
+            "costs.yaml:52:21: area.sram_bit.value must be a surface area: unknown unit 'pJ' in '27pJ'\n"
             "  units: um2, mm2");
 }
 
 TEST(CostFiles, RefusesMemoriesThatTakeLessWhereTheyAreLarger) {
   EXPECT_EQ(problems_of("1.0625pJ", "0.5pJ"),
-            "costs.yaml:6:3: energy: sram[1]: 0.5 pJ are less than the 0.9375 of a smaller memory");
+            "costs.yaml:8:3: energy: sram[1]: 0.5 pJ are less than the 0.9375 of a smaller memory");
   EXPECT_EQ(problems_of("capacity: 32KiB", "capacity: 4KiB"),
-            "costs.yaml:6:3: energy: sram[1]: capacity of 4096 bytes is not above the 8192 before it");
+            "costs.yaml:8:3: energy: sram[1]: capacity of 4096 bytes is not above the 8192 before it");
 }
 
 TEST(CostFiles, RefusesFactorsThatMakeNoSense) {
   EXPECT_EQ(problems_of("multi_width: {value: 0.3", "multi_width: {value: 1.5"),
-            "costs.yaml:30:3: area: multi_width of 1.5 is more than nothing shared, 1");
+            "costs.yaml:41:3: area: multi_width of 1.5 is more than nothing shared, 1");
   EXPECT_EQ(problems_of("sram_overhead: {value: 2.35", "sram_overhead: {value: 0.5"),
-            "costs.yaml:30:3: area: sram_overhead of 0.5 makes memories smaller than their cells");
+            "costs.yaml:41:3: area: sram_overhead of 0.5 makes memories smaller than their cells");
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ using nlohmann::json;
 using units::PipeId;
 using units::RingId;
 using units::TensorId;
+using units::Worker;
 
 units::MachineParams machine_at(double clock) {
   units::MachineParams machine;
@@ -52,6 +53,7 @@ void show_load(Timeline& timeline, std::size_t core, std::int64_t index, std::in
                     .free = Instant(free),
                     .release = Instant(free),
                     .done = Instant(free + 5),
+                    .memory = Instant(free + 5),
                     .work = Cycles(free - start),
                     .waits = waits,
                     .command = command});
@@ -132,7 +134,7 @@ TEST(Timeline, WaitsStandBeforeTheirCommand) {
   const json events = events_of({}, 1e9, [](Timeline& timeline) {
     timeline.begin_work(label_of(Side::scheme, "g"));
     show_load(timeline, 0, 0, 30, 40,
-              {{PipeId::feed, Instant(0), Instant(20)}, {PipeId::load, Instant(20), Instant(30)}});
+              {{Worker::feed, Instant(0), Instant(20)}, {Worker::load, Instant(20), Instant(30)}});
   });
   EXPECT_THAT(names(slices(events)), testing::ElementsAre("wait: feed", "wait: own latency", "a"));
   EXPECT_EQ(slices(events)[1]["args"], (json{{"for", 0}, {"start", 20}, {"cycles", 10}}));

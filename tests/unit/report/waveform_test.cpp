@@ -13,6 +13,7 @@ namespace {
 
 using units::PipeId;
 using units::RingId;
+using units::Worker;
 
 class OneCommandStream : public units::CommandStream {
  public:
@@ -42,6 +43,7 @@ void step(Waveform& waveform, std::int64_t index, std::int64_t start, std::int64
                     .free = Instant(free),
                     .release = Instant(free),
                     .done = Instant(free),
+                    .memory = Instant(free),
                     .work = Cycles(free - start),
                     .waits = waits,
                     .command = command});
@@ -50,7 +52,7 @@ void step(Waveform& waveform, std::int64_t index, std::int64_t start, std::int64
 TEST(Waveform, WritesEachChangeOnceInOrderOfTime) {
   Waveform waveform;
   open(waveform);
-  step(waveform, 0, 5, 9, {{PipeId::feed, Instant(0), Instant(5)}});
+  step(waveform, 0, 5, 9, {{Worker::feed, Instant(0), Instant(5)}});
   waveform.ring({0, RingId::l0, Instant(5), 2, 0, 2});  // as it was
   waveform.ring({0, RingId::l0, Instant(7), 2, 1, 1});
   step(waveform, 1, 9, 12);
@@ -64,7 +66,7 @@ TEST(Waveform, WritesEachChangeOnceInOrderOfTime) {
                                        "$scope module tensor $end\n"
                                        "$var wire 2 # state $end\n"
                                        "$var wire 32 ' command $end\n"
-                                       "$var wire 3 & waits_for $end\n"
+                                       "$var wire 4 & waits_for $end\n"
                                        "$upscope $end\n"
                                        "$scope module l0 $end\n"
                                        "$var wire 32 $ filled $end\n"
