@@ -58,7 +58,7 @@ constexpr AccumulatorPreset kPresets[] = {
      "Blackwell, NVFP4 with 64 elements: 16 summed exactly and scaled, 4 such terms, 35 fraction bits", kMmaSimBlocks},
 };
 
-constexpr std::string_view kShape = "fused(fraction bits, terms, rounding[, sub-block])";
+constexpr std::string_view kShape = "fused(fraction bits, terms, rounding[, sub-block[, zeros]])";
 constexpr int kMaxFractionBits = 48;
 constexpr int kMaxTerms = 1024;
 constexpr int kMaxSubBlock = 64;
@@ -87,26 +87,30 @@ int integer_in(std::string_view accumulator_text, std::string_view meaning, std:
   return value;
 }
 
+template <NamedEnum Choice>
+Choice choice_in(std::string_view accumulator_text, std::string_view meaning, std::string_view text) {
+  if (const auto choice = enum_from<Choice>(text)) return *choice;
+  const std::vector<std::string> names = names_of<Choice>();
+  input_error("accumulator '{}': {} '{}'\n  allowed: {}{}", accumulator_text, meaning, text, joined(names),
+              did_you_mean(text, names));
+}
+
 Fusion parsed_fusion(std::string_view text) {
   constexpr std::string_view kOpening = "fused(";
   if (!text.ends_with(')')) input_error("accumulator '{}' does not end with ')'\n  allowed: {}", text, kShape);
   const std::vector<std::string_view> parts = split(text.substr(kOpening.size(), text.size() - kOpening.size() - 1));
-  if (parts.size() != 3 && parts.size() != 4)
+  if (parts.size() < 3 || parts.size() > 5)
     input_error("accumulator '{}' has {} parameters\n  allowed: {}", text, parts.size(), kShape);
   Fusion fusion;
   fusion.fraction_bits = integer_in(text, "fraction bits", parts[0], 1, kMaxFractionBits);
   fusion.terms = integer_in(text, "terms", parts[1], 1, kMaxTerms);
-  const auto rounding = enum_from<FusedRounding>(parts[2]);
-  const std::vector<std::string> names = names_of<FusedRounding>();
-  if (!rounding)
-    input_error("accumulator '{}': rounding '{}'\n  allowed: {}{}", text, parts[2], joined(names),
-                did_you_mean(parts[2], names));
-  fusion.rounding = *rounding;
-  if (parts.size() == 4) {
+  fusion.rounding = choice_in<FusedRounding>(text, "rounding", parts[2]);
+  if (parts.size() > 3) {
     fusion.sub_block = integer_in(text, "sub-block", parts[3], 1, kMaxSubBlock);
     if (!std::has_single_bit(static_cast<unsigned>(fusion.sub_block)))
       input_error("accumulator '{}': sub-block {} is not a power of two", text, fusion.sub_block);
   }
+  if (parts.size() > 4) fusion.zeros = choice_in<ZeroTerms>(text, "zeros", parts[4]);
   return fusion;
 }
 
@@ -135,7 +139,10 @@ std::string text_of(const Accumulator& accumulator) {
   const auto found = std::ranges::find(kPresets, accumulator, &AccumulatorPreset::accumulator);
   if (found != std::end(kPresets)) return std::string(found->name);
   const Fusion& fusion = accumulator.narrow;
-  const std::string sub_block = fusion.sub_block == 1 ? "" : fmt::format(",{}", fusion.sub_block);
+  const std::string sub_block = fusion.zeros != ZeroTerms::align
+                                    ? fmt::format(",{},{}", fusion.sub_block, name_of(fusion.zeros))
+                                : fusion.sub_block != 1 ? fmt::format(",{}", fusion.sub_block)
+                                                        : "";
   return fmt::format("fused({},{},{}{})", fusion.fraction_bits, fusion.terms, name_of(fusion.rounding), sub_block);
 }
 

@@ -24,6 +24,12 @@ enum class FusedRounding : std::uint8_t {
   rz_e8m13,  // toward zero to 13 fraction bits with FP32's exponents
 };
 
+// Whether a term that is zero takes part in the alignment of its group.
+enum class ZeroTerms : std::uint8_t {
+  align,  // by the exponents of its factors, like any other (MMA-Sim, arXiv 2511.10909)
+  skip,   // not at all
+};
+
 // acc = round(acc + sum of `terms` terms): terms and accumulator are aligned to the largest exponent among them, each
 // is truncated toward zero to `fraction_bits` bits below it, the sum is exact.
 struct Fusion {
@@ -31,6 +37,7 @@ struct Fusion {
   int terms = 16;
   FusedRounding rounding = FusedRounding::rz;
   int sub_block = 1;  // elements whose products are summed exactly before they are scaled and become one term
+  ZeroTerms zeros = ZeroTerms::align;
 
   std::int64_t group() const { return std::int64_t{terms} * sub_block; }  // elements along K
   friend bool operator==(const Fusion&, const Fusion&) = default;
@@ -55,8 +62,9 @@ struct AccumulatorPreset {
 
 std::span<const AccumulatorPreset> accumulators();
 
-// A preset's name, or fused(fraction bits, terms, rounding[, sub-block]), for example fused(25,16,rz): the same fusion
-// for narrow and wide products (with sub-block 1). InputError that says what is allowed and names the nearest preset.
+// A preset's name, or fused(fraction bits, terms, rounding[, sub-block[, zeros]]), for example fused(25,16,rz): the
+// same fusion for narrow and wide products (with sub-block 1). InputError that says what is allowed and names the
+// nearest preset.
 Accumulator accumulator(std::string_view text);
 
 // The inverse: the first preset with these values, else the fused(...) of its narrow products.
@@ -69,4 +77,9 @@ struct oscsim::EnumNames<oscsim::numerics::FusedRounding> {
   using Rounding = oscsim::numerics::FusedRounding;
   static constexpr std::pair<std::string_view, Rounding> kValues[] = {
       {"rz", Rounding::rz}, {"rne", Rounding::rne}, {"rz_e8m13", Rounding::rz_e8m13}};
+};
+template <>
+struct oscsim::EnumNames<oscsim::numerics::ZeroTerms> {
+  using Zeros = oscsim::numerics::ZeroTerms;
+  static constexpr std::pair<std::string_view, Zeros> kValues[] = {{"align", Zeros::align}, {"skip", Zeros::skip}};
 };

@@ -17,8 +17,9 @@ namespace oscsim::numerics {
 struct CastJob {
   MatrixView matrix;
   CastOptions options;
-  float tensor_amax;     // finite; of formats with a scale for the tensor
-  QuantisedMatrix* out;  // of the matrix's shape, all zero but for the scale of a tensor
+  ElementRounding rounding;  // of options, or the format's
+  float tensor_amax;         // finite; of formats with a scale for the tensor
+  QuantisedMatrix* out;      // of the matrix's shape, all zero but for the scale of a tensor
 };
 
 namespace cast {
@@ -87,9 +88,10 @@ template <ElementRounding kRounding, class Floats>
     return as_bits(steps + 0x1p23F) - as_bits(0x1p23F);
 }
 
-// The magnitude code of FP32 magnitudes; Inf and NaN saturate.
-template <const FloatLayout& kLayout, ElementRounding kRounding, class Words>
+// The magnitude code of FP32 magnitudes; Inf and NaN end where large finite numbers do.
+template <const FloatLayout& kLayout, ElementRounding kRounding, Overflow kOverflow = Overflow::saturate, class Words>
 [[gnu::always_inline]] inline Words magnitude_code(Words magnitude) {
+  constexpr std::uint32_t kLast = kLayout.last_code(kOverflow);
   constexpr int kMantissa = kLayout.mantissa_bits;
   constexpr int kShift = 23 - kMantissa;
   if constexpr (kLayout.bias == 127) {
@@ -97,12 +99,13 @@ template <const FloatLayout& kLayout, ElementRounding kRounding, class Words>
     constexpr std::uint32_t kHalf = 1U << (kShift - 1);
     Words rounded = magnitude + (kRounding == ElementRounding::half_away ? kHalf : kHalf - 1);
     if constexpr (kRounding == ElementRounding::nearest_even) rounded += magnitude >> kShift & 1U;
-    return smaller(rounded >> kShift, splat<Words>(kLayout.max_code));
+    return smaller(rounded >> kShift, splat<Words>(kLast));
   } else {
     // The grid's steps at a magnitude have its exponent, never below the smallest normal's, less the mantissa's width.
-    // Saturating before rounding is the same as after it: the largest value is on the grid.
+    // Limiting before rounding is the same as after it: the largest value, or 2^16 of FP16, which has Inf's code, is on
+    // the grid.
     constexpr std::uint32_t kMinNormal = static_cast<std::uint32_t>(128 - kLayout.bias) << 23;
-    constexpr std::uint32_t kLargest = (kLayout.max_code << kShift) + (kMinNormal - (1U << 23));
+    constexpr std::uint32_t kLargest = (kLast << kShift) + (kMinNormal - (1U << 23));
     const Words saturated = smaller(magnitude, splat<Words>(kLargest));
     Words exponent = splat<Words>(kMinNormal);  // E1M2 has the same step everywhere
     if constexpr (kLayout.exponent_bits > 1) exponent = larger(saturated & kInfinity, exponent);
@@ -127,10 +130,10 @@ template <const FloatLayout& kLayout, ElementRounding kRounding, class Words>
 }
 
 // With Inf and NaN as encode() has them, for formats where they stay in their elements.
-template <const FloatLayout& kLayout, ElementRounding kRounding, class Words>
+template <const FloatLayout& kLayout, ElementRounding kRounding, Overflow kOverflow = Overflow::saturate, class Words>
 [[gnu::always_inline]] inline Words special_element_code(Words bits) {
   const Words magnitude = bits & kMagnitude;
-  Words code = magnitude_code<kLayout, kRounding>(magnitude);
+  Words code = magnitude_code<kLayout, kRounding, kOverflow>(magnitude);
   if constexpr (kLayout.inf_code) {
     constexpr std::uint32_t kInf = *kLayout.inf_code;
     code = select(top_bit_mask(magnitude - kInfinity), code, splat<Words>(kInf));

@@ -13,6 +13,7 @@ namespace oscsim::numerics::cast {
 template <int kLanes, FormatId kFormat, ElementRounding kRounding>
 [[gnu::always_inline]] inline void cast_row(const CastJob& job, std::int64_t row) {
   const ScaleRule rule = job.options.scale_rule;
+  const Nvfp4Scale nvfp4_scale = job.options.nvfp4_scale;
   if constexpr (kFormat == FormatId::mxfp4)
     cast_block_row<kLanes>(job, row, MxCast<MxFloat<kE2m1, kRounding>>{rule});
   else if constexpr (kFormat == FormatId::mxfp8)
@@ -24,9 +25,9 @@ template <int kLanes, FormatId kFormat, ElementRounding kRounding>
   else if constexpr (kFormat == FormatId::mx_e1m2)
     cast_block_row<kLanes>(job, row, MxCast<MxFloat<kE1m2, kRounding>>{rule});
   else if constexpr (kFormat == FormatId::nvfp4)
-    cast_block_row<kLanes>(job, row, Nvfp4Cast<kRounding>{nvfp4_encode_scale(job.tensor_amax)});
+    cast_block_row<kLanes>(job, row, Nvfp4Cast<kRounding>{nvfp4_encode_scale(job.tensor_amax), nvfp4_scale});
   else if constexpr (kFormat == FormatId::nvfp4_single)
-    cast_block_row<kLanes>(job, row, Nvfp4Cast<kRounding>{1.0F});
+    cast_block_row<kLanes>(job, row, Nvfp4Cast<kRounding>{1.0F, nvfp4_scale});
   else if constexpr (kFormat == FormatId::hif4)
     cast_block_row<kLanes>(job, row, Hif4Cast<kRounding>{});
   else if constexpr (kFormat == FormatId::amxfp4)

@@ -66,8 +66,8 @@ template <int kLanes, ElementType kElement, ElementRounding kRounding>
   cast_scaled_row<kLanes, kElement, kRounding>(job, row, job.out->outer_scale[0]);
 }
 
-template <int kLanes, const FloatLayout& kLayout, ElementRounding kRounding>
-[[gnu::always_inline]] inline void cast_plain_row(const CastJob& job, std::int64_t row) {
+template <int kLanes, const FloatLayout& kLayout, ElementRounding kRounding, Overflow kOverflow>
+[[gnu::always_inline]] inline void cast_plain_row_to(const CastJob& job, std::int64_t row) {
   std::uint8_t* out = job.out->codes.data() + row * job.out->row_bytes;
   alignas(64) std::uint32_t bits[kChunk];
   alignas(64) std::uint32_t codes[kChunk];
@@ -76,10 +76,19 @@ template <int kLanes, const FloatLayout& kLayout, ElementRounding kRounding>
     const std::int64_t count = std::min(kChunk, job.matrix.cols() - first);
     load(job.matrix, row, first, count, kPadding, bits);
     for (std::int64_t i = 0; i < count; i += kLanes)
-      store_lanes(special_element_code<kLayout, kRounding>(load_lanes<WordsOf<kLanes>>(bits + i)), codes + i);
+      store_lanes(special_element_code<kLayout, kRounding, kOverflow>(load_lanes<WordsOf<kLanes>>(bits + i)),
+                  codes + i);
     for (std::int64_t i = 0; i < count; ++i) narrow[i] = static_cast<std::uint16_t>(codes[i]);
     std::memcpy(out + 2 * first, narrow, static_cast<std::size_t>(count) * 2);
   }
+}
+
+template <int kLanes, const FloatLayout& kLayout, ElementRounding kRounding>
+[[gnu::always_inline]] inline void cast_plain_row(const CastJob& job, std::int64_t row) {
+  if (job.options.overflow == Overflow::infinity)
+    cast_plain_row_to<kLanes, kLayout, kRounding, Overflow::infinity>(job, row);
+  else
+    cast_plain_row_to<kLanes, kLayout, kRounding, Overflow::saturate>(job, row);
 }
 
 }  // namespace oscsim::numerics::cast

@@ -79,7 +79,6 @@ struct AsymmetricCast {
   template <int kLanes>
   [[gnu::always_inline]] static void cast_block(const std::uint32_t* bits, std::uint32_t* codes, std::uint8_t* scale) {
     using Words = WordsOf<kLanes>;
-    constexpr float kSteps = 15;
     const std::uint32_t highest = largest_positive<kLanes>(bits, kBlock, 0);
     const std::uint32_t lowest = largest_positive<kLanes>(bits, kBlock, kSign);
     if (larger(highest, lowest) >= kInfinity) {
@@ -87,7 +86,7 @@ struct AsymmetricCast {
       std::memset(codes, 0, kBlock * sizeof *codes);
       return;
     }
-    const float step = std::max(as_float(highest) / kSteps + as_float(lowest) / kSteps, 1e-5F);
+    const float step = asymmetric_step(-as_float(lowest), as_float(highest));
     const std::uint32_t code = magnitude_code<kBf16, ElementRounding::nearest_even>(as_bits(step));
     std::memcpy(scale, &code, 2);
     const float stored_step = as_float(code << 16);

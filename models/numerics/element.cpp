@@ -61,7 +61,7 @@ float decode(const FloatLayout& layout, std::uint32_t code) {
   return static_cast<float>(negative ? -value : value);
 }
 
-std::uint32_t encode(const FloatLayout& layout, double value, ElementRounding rounding) {
+std::uint32_t encode(const FloatLayout& layout, double value, ElementRounding rounding, Overflow overflow) {
   if (std::isnan(value)) return layout.nan_code.value_or(0);
   const std::uint32_t sign = static_cast<std::uint32_t>(std::signbit(value)) << layout.sign_shift();
   const double magnitude = std::fabs(value);
@@ -74,7 +74,7 @@ std::uint32_t encode(const FloatLayout& layout, double value, ElementRounding ro
   const double steps = round_steps(std::ldexp(magnitude, layout.mantissa_bits - exponent), rounding);
   const auto field = static_cast<std::int64_t>(exponent + layout.bias - 1) << layout.mantissa_bits;
   const std::int64_t code = field + static_cast<std::int64_t>(steps);
-  return sign | static_cast<std::uint32_t>(std::min<std::int64_t>(code, layout.max_code));
+  return sign | static_cast<std::uint32_t>(std::min<std::int64_t>(code, layout.last_code(overflow)));
 }
 
 int encode_integer(double value, int limit, ElementRounding rounding) {

@@ -2,8 +2,9 @@
 // Scalar element formats: what each code means, and how a real number becomes a code. Written for reading; the fast
 // cast (quantise.cpp) gives the same codes.
 //
-// Encoding rounds to nearest, ties to the even code (or away from zero, by switch), and saturates: a finite number
-// never becomes Inf or NaN. The sign of zero is kept.
+// Encoding rounds to nearest, ties to the even code (or away from zero, by switch). What lies beyond the largest value
+// saturates, but in BF16 and FP16, where it becomes Inf (IEEE 754) unless a switch says otherwise. The sign of zero is
+// kept.
 #pragma once
 
 #include <algorithm>
@@ -35,8 +36,13 @@ struct FloatLayout {
   std::uint32_t max_code;                 // magnitude code of the largest finite value
   std::optional<std::uint32_t> inf_code;  // magnitude code
   std::optional<std::uint32_t> nan_code;  // magnitude code that NaN encodes to
+  bool overflows = false;                 // to Inf, whose code follows that of the largest finite value
 
   constexpr int sign_shift() const { return exponent_bits + mantissa_bits; }
+  // The magnitude code that large finite numbers end at.
+  constexpr std::uint32_t last_code(Overflow overflow) const {
+    return overflows && overflow == Overflow::infinity ? *inf_code : max_code;
+  }
   constexpr std::uint32_t magnitude_mask() const { return (1U << sign_shift()) - 1; }
   // floor(log2) of the largest finite value: the emax of the MX scale rules.
   constexpr int max_exponent() const { return static_cast<int>(max_code >> mantissa_bits) - bias; }
@@ -62,12 +68,22 @@ inline constexpr FloatLayout kE5m2{
     .exponent_bits = 5, .mantissa_bits = 2, .bias = 15, .max_code = 0x7B, .inf_code = 0x7C, .nan_code = 0x7E};
 
 // BF16: the upper half of an IEEE 754 binary32. 1/8/7 bits, bias 127; subnormals, Inf and NaN as in binary32.
-inline constexpr FloatLayout kBf16{
-    .exponent_bits = 8, .mantissa_bits = 7, .bias = 127, .max_code = 0x7F7F, .inf_code = 0x7F80, .nan_code = 0x7FC0};
+inline constexpr FloatLayout kBf16{.exponent_bits = 8,
+                                   .mantissa_bits = 7,
+                                   .bias = 127,
+                                   .max_code = 0x7F7F,
+                                   .inf_code = 0x7F80,
+                                   .nan_code = 0x7FC0,
+                                   .overflows = true};
 
 // FP16: IEEE 754-2019 binary16. 1/5/10 bits, bias 15. Largest 65504, smallest subnormal 2^-24; Inf and NaN.
-inline constexpr FloatLayout kFp16{
-    .exponent_bits = 5, .mantissa_bits = 10, .bias = 15, .max_code = 0x7BFF, .inf_code = 0x7C00, .nan_code = 0x7E00};
+inline constexpr FloatLayout kFp16{.exponent_bits = 5,
+                                   .mantissa_bits = 10,
+                                   .bias = 15,
+                                   .max_code = 0x7BFF,
+                                   .inf_code = 0x7C00,
+                                   .nan_code = 0x7E00,
+                                   .overflows = true};
 
 bool is_integer(ElementType element);
 // Of an element that is not an integer.
@@ -79,20 +95,33 @@ double largest_value(ElementType element);
 float decode(const FloatLayout& layout, std::uint32_t code);
 
 // `value` is any double. Inf stays Inf where the layout has one and saturates elsewhere.
-std::uint32_t encode(const FloatLayout& layout, double value, ElementRounding rounding);
+std::uint32_t encode(const FloatLayout& layout, double value, ElementRounding rounding,
+                     Overflow overflow = Overflow::infinity);
 
 // Symmetric integers: rounded and saturated to -limit..limit.
 int encode_integer(double value, int limit, ElementRounding rounding);
 
+// What integer formats take for a largest magnitude, or for a range, that is smaller: SmoothQuant, arXiv 2211.10438.
+inline constexpr float kLeastRange = 1e-5F;
+
+// The step of 15 in the range [lowest, highest] of an asymmetric group, which holds zero. A range beyond FP32 is
+// divided end by end.
+inline float asymmetric_step(float lowest, float highest) {
+  constexpr float kSteps = 15;
+  const float range = highest - lowest;
+  if (range > std::numeric_limits<float>::max()) return highest / kSteps - lowest / kSteps;
+  return std::max(range, kLeastRange) / kSteps;
+}
+
 // The outer FP32 scale of a row or tensor with a finite largest magnitude, one FP32 rounding.
 // FP8: amax / 448 or amax / 57344, or 1 where that is zero (all zero, or far down in FP32's subnormals).
-// INT8, INT4: amax / 127, amax / 7, at least 1e-5 (SmoothQuant's floor).
+// INT8, INT4: max(amax, 1e-5) / 127 or / 7 (SmoothQuant's floor, of the magnitude and not of the scale).
 inline float outer_scale(ElementType element, float amax) {
   switch (element) {
     case ElementType::int8:
-      return std::max(amax / 127.0F, 1e-5F);
+      return std::max(amax, kLeastRange) / 127.0F;
     case ElementType::int4:
-      return std::max(amax / 7.0F, 1e-5F);
+      return std::max(amax, kLeastRange) / 7.0F;
     default: {
       const float scale = amax / (element == ElementType::e5m2 ? 57344.0F : 448.0F);
       return scale == 0 ? 1.0F : scale;

@@ -54,6 +54,10 @@ enum class OuterScale : std::uint8_t {
 
 enum class ScaleRule : std::uint8_t { floor, even, ceil, rceil };  // OCP MX shared exponent; floor is the standard's
 enum class ElementRounding : std::uint8_t { nearest_even, half_away };
+// What a finite number beyond BF16's or FP16's largest becomes. Every other element saturates.
+enum class Overflow : std::uint8_t { infinity, saturate };
+// How an NVFP4 block's scale follows from its largest magnitude and S, the FP32 scale of the tensor (quantise.h).
+enum class Nvfp4Scale : std::uint8_t { exact, te_main, te_2x };
 
 struct FormatInfo {
   FormatId id;
@@ -67,6 +71,7 @@ struct FormatInfo {
   int block_scale_bits;      // metadata of one block
   std::string_view meaning;  // one line: element, scale, block
   std::string_view source;   // public specification
+  ElementRounding rounding = ElementRounding::nearest_even;  // of elements, unless a cast says otherwise
 };
 
 std::span<const FormatInfo> formats();
@@ -120,4 +125,16 @@ struct oscsim::EnumNames<oscsim::numerics::ElementRounding> {
   using Rounding = oscsim::numerics::ElementRounding;
   static constexpr std::pair<std::string_view, Rounding> kValues[] = {{"nearest_even", Rounding::nearest_even},
                                                                       {"half_away", Rounding::half_away}};
+};
+template <>
+struct oscsim::EnumNames<oscsim::numerics::Overflow> {
+  using Overflow = oscsim::numerics::Overflow;
+  static constexpr std::pair<std::string_view, Overflow> kValues[] = {{"infinity", Overflow::infinity},
+                                                                      {"saturate", Overflow::saturate}};
+};
+template <>
+struct oscsim::EnumNames<oscsim::numerics::Nvfp4Scale> {
+  using Scale = oscsim::numerics::Nvfp4Scale;
+  static constexpr std::pair<std::string_view, Scale> kValues[] = {
+      {"exact", Scale::exact}, {"te_main", Scale::te_main}, {"te_2x", Scale::te_2x}};
 };

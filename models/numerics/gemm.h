@@ -12,8 +12,8 @@
 // INT4 without block scales: all of K in an exact INT32, converted to FP32 once; with an operand that has blocks, that
 // block. A tail block is padded with zeros. A block whose scale is NaN, or an 8-bit element that is Inf or NaN, makes
 // the output NaN, also when the other operand is zero. Every NaN output has the bits 0x7FC00000. With an operand of 16
-// bits products have the signs of zero of IEEE 754, but an element of at most 8 bits that is -0 counts as +0. Results
-// do not depend on tiles, threads or vector width.
+// bits products have the signs of zero of IEEE 754, but an element of at most 8 bits that is -0 counts as +0 (decoded,
+// it keeps its sign). Results do not depend on tiles, threads or vector width.
 //
 // That is the accumulator fp32_rne. Step 3 has two alternatives (GemmOperands::accumulator); sums of two integer
 // operands without block scales stay exact INT32 under each, and so do NaN and the epilogue stay what they are:
@@ -22,8 +22,9 @@
 //          is filled with zero terms, and a chained branch begins with a group of its own.
 // A term of `fused` is one product, block scales included. Its alignment exponent is the sum of the exponents of its
 // factors - elements and block scales - as their bits hold them (the product is not normalised; subnormals have the
-// exponent of the smallest normal number; integers are normalised; a zero term has none). With a sub-block of g > 1 a
-// term is the exact sum of g products times the two block scales, aligned by the exponents of these scales alone.
+// exponent of the smallest normal number; integers are normalised; a factor that is zero has -126). With a sub-block of
+// g > 1 a term is the exact sum of g products times the two block scales, aligned by the exponents of these scales
+// alone. So a term that is zero takes part in the alignment, unless the fusion skips zeros; what fills a tail does not.
 // Products of 16-bit operands use the `wide` fusion, others the `narrow` one. No group is aligned below 2^-126. A
 // product of 16 bits that is Inf or NaN makes its group's result what IEEE 754's sum would be.
 #pragma once

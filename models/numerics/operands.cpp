@@ -101,7 +101,11 @@ std::uint32_t QuantisedMatrix::code(std::int64_t row, std::int64_t col) const {
 
 float QuantisedMatrix::value(std::int64_t row, std::int64_t col) const {
   ensure(row >= 0 && row < rows && col >= 0 && col < k, "value ({}, {}) outside [{}, {}]", row, col, rows, k);
-  const auto element = static_cast<float>(block_value(*this, row, col));
+  auto element = static_cast<float>(block_value(*this, row, col));
+  // Integers of a block have no -0; elements do.
+  const FormatInfo& info = numerics::format(format);
+  if (element == 0 && !is_integer(info.element) && (code(row, col) >> layout_of(info.element).sign_shift() & 1) != 0)
+    element = -0.0F;
   return canonical(outer_scale.empty() ? element : element * outer_scale_of(row));
 }
 

@@ -20,7 +20,7 @@ namespace {
 template <int kLanes, FormatId kFormat>
 [[gnu::always_inline]] inline void cast_rows(const CastJob& job, std::int64_t first, std::int64_t last) {
   for (std::int64_t row = first; row < last; ++row) {
-    if (job.options.rounding == ElementRounding::nearest_even)
+    if (job.rounding == ElementRounding::nearest_even)
       cast::cast_row<kLanes, kFormat, ElementRounding::nearest_even>(job, row);
     else
       cast::cast_row<kLanes, kFormat, ElementRounding::half_away>(job, row);
@@ -73,7 +73,7 @@ QuantisedMatrix quantise_with(const CastTarget& target, FormatId id, MatrixView 
     out.outer_scale[0] = tensor_scale(format(id), tensor_amax);
     if (std::isnan(out.outer_scale[0])) return out;
   }
-  const CastJob job{matrix, options, tensor_amax, &out};
+  const CastJob job{matrix, options, rounding_of(format(id), options), tensor_amax, &out};
   const CastRows cast_rows = target.cast_rows[static_cast<std::size_t>(id)];
   const std::int64_t grain = tiles_of(kTaskElements, std::max<std::int64_t>(1, matrix.cols()));
   tbb::parallel_for(tbb::blocked_range<std::int64_t>(0, matrix.rows(), static_cast<std::size_t>(grain)),

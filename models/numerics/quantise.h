@@ -13,9 +13,21 @@ namespace oscsim::numerics {
 
 struct CastOptions {
   ScaleRule scale_rule = ScaleRule::floor;
-  ElementRounding rounding = ElementRounding::nearest_even;
+  std::optional<ElementRounding> rounding = std::nullopt;  // of elements; absent: the format's own
   std::optional<float> tensor_amax = std::nullopt;  // of formats with a scale for the tensor; absent: the matrix's own
+  Nvfp4Scale nvfp4_scale = Nvfp4Scale::exact;
+  Overflow overflow = Overflow::infinity;  // of 16-bit formats
 };
+
+inline ElementRounding rounding_of(const FormatInfo& format, const CastOptions& options) {
+  return options.rounding.value_or(format.rounding);
+}
+
+// The scale of an NVFP4 block is E4M3, to nearest even and at most 448, of one of these, where S is FP32(2688 / amax of
+// the tensor), or 1 in the format without the tensor's scale:
+//   exact    the real number amax * S / 6
+//   te_main  amax * FP32(S * FP32(1 / 6)), in FP32 (TransformerEngine, main)
+//   te_2x    FP32(amax / 6) * S, in FP32 (TransformerEngine, 2.x)
 
 // A quantised operand [rows, k], plain layout: what a file would hold, what the scalar reference reads.
 //
@@ -50,7 +62,7 @@ struct QuantisedMatrix {
   }
   std::uint32_t code(std::int64_t row, std::int64_t col) const;
   // Decoded value including its scales. Element times block scale is rounded to FP32 (exact unless it leaves FP32's
-  // range), and so is the product with the outer scale.
+  // range), and so is the product with the outer scale. A zero has the sign of its element.
   float value(std::int64_t row, std::int64_t col) const;
 };
 

@@ -54,7 +54,7 @@ struct Factors {
 
 struct Term {
   ExactValue value;
-  int alignment = 0;  // of a value that is not zero
+  int alignment = 0;
 };
 
 // Elements [first, last) as one term. They share their scales.
@@ -89,7 +89,7 @@ float fused(float acc, const std::vector<Term>& terms, const Fusion& fusion) {
   int largest = kLeastAlignment;
   if (acc != 0) largest = exponent_of(static_cast<double>(acc), kLeastAlignment);
   for (const Term& term : terms)
-    if (term.value.significand != 0) largest = std::max(largest, term.alignment);
+    if (term.value.significand != 0 || fusion.zeros == ZeroTerms::align) largest = std::max(largest, term.alignment);
   const int unit = largest - fusion.fraction_bits;
   Int128 sum = truncated(exact(static_cast<double>(acc)), unit);
   for (const Term& term : terms) sum += truncated(term.value, unit);

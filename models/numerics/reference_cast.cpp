@@ -21,7 +21,7 @@ struct Block {
   std::int64_t row;
   std::int64_t index;
   std::span<const float> values;
-  const CastOptions& options;
+  const CastOptions& options;  // with the rounding
 
   const FormatInfo& info() const { return format(out.format); }
   std::uint8_t* scale() const {
@@ -63,12 +63,12 @@ float to_bf16(float value) {
   return decode(kBf16, encode(kBf16, static_cast<double>(value), kEven));
 }
 
-std::uint32_t encode_element(ElementType element, float value, ElementRounding rounding) {
+std::uint32_t encode_element(ElementType element, float value, const CastOptions& options) {
   if (is_integer(element)) {
     const int limit = static_cast<int>(largest_value(element));
-    return static_cast<std::uint32_t>(encode_integer(static_cast<double>(value), limit, rounding));
+    return static_cast<std::uint32_t>(encode_integer(static_cast<double>(value), limit, *options.rounding));
   }
-  return encode(layout_of(element), static_cast<double>(value), rounding);
+  return encode(layout_of(element), static_cast<double>(value), *options.rounding, options.overflow);
 }
 
 // ------ MX
@@ -119,12 +119,28 @@ void cast_mx(const Block& block) {
   const int fraction_bits = element == ElementType::int8 ? 6 : 0;  // MXINT8 counts 64ths
   for (std::size_t i = 0; i < block.values.size(); ++i) {
     const double scaled = std::ldexp(static_cast<double>(block.values[i]), kE8m0Bias - scale + fraction_bits);
-    block.store(i, is_integer(element) ? static_cast<std::uint32_t>(encode_integer(scaled, 127, block.options.rounding))
-                                       : encode(layout_of(element), scaled, block.options.rounding));
+    block.store(i, is_integer(element)
+                       ? static_cast<std::uint32_t>(encode_integer(scaled, 127, *block.options.rounding))
+                       : encode(layout_of(element), scaled, *block.options.rounding));
   }
 }
 
-// ------ NVFP4, all steps in FP32
+// ------ NVFP4, all steps in FP32 but the block's scale
+
+// What E4M3 rounds to the scale of a block. The exact rule: the product is exact in a double (48 bits), and the
+// quotient of a number of 48 bits by 6 that is no tie of E4M3 lies at least 2^-49 of itself away from every tie, so
+// that its rounding to 53 bits changes nothing.
+double wanted_scale(float amax, float encode_scale, Nvfp4Scale rule) {
+  switch (rule) {
+    case Nvfp4Scale::exact:
+      break;
+    case Nvfp4Scale::te_main:
+      return static_cast<double>(amax * (encode_scale * (1.0F / 6.0F)));
+    case Nvfp4Scale::te_2x:
+      return static_cast<double>(amax / 6.0F * encode_scale);
+  }
+  return static_cast<double>(amax) * static_cast<double>(encode_scale) / 6;
+}
 
 // `encode_scale` is nvfp4_encode_scale's; 1 for the single-level format.
 void cast_nvfp4(const Block& block, float encode_scale) {
@@ -135,12 +151,11 @@ void cast_nvfp4(const Block& block, float encode_scale) {
     scale = static_cast<std::uint8_t>(*kE4m3.nan_code);
     return;
   }
-  const float wanted = std::min(amax * encode_scale * (1.0F / 6.0F), 448.0F);
-  scale = static_cast<std::uint8_t>(encode(kE4m3, static_cast<double>(wanted), kEven));
+  scale = static_cast<std::uint8_t>(encode(kE4m3, wanted_scale(amax, encode_scale, block.options.nvfp4_scale), kEven));
   const float decode_scale = 1.0F / encode_scale;
   const float factor = std::min(1.0F / (decode(kE4m3, scale) * decode_scale), kFloatMax);
   for (std::size_t i = 0; i < block.values.size(); ++i)
-    block.store(i, encode(kE2m1, static_cast<double>(block.values[i] * factor), block.options.rounding));
+    block.store(i, encode(kE2m1, static_cast<double>(block.values[i] * factor), *block.options.rounding));
 }
 
 // ------ HiFloat4: scales in BF16, elements in FP32
@@ -169,7 +184,7 @@ void cast_hif4(const Block& block) {
     scale[2 + i / 32] = static_cast<std::uint8_t>(scale[2 + i / 32] | four << i / kFour % 8);
     const float value = block.values[static_cast<std::size_t>(i)] * inverse;
     block.store(static_cast<std::size_t>(i),
-                encode(kE1m2, std::ldexp(static_cast<double>(value), -eight - four), block.options.rounding));
+                encode(kE1m2, std::ldexp(static_cast<double>(value), -eight - four), *block.options.rounding));
   }
 }
 
@@ -198,14 +213,13 @@ void cast_amxfp4(const Block& block) {
   for (std::size_t i = 0; i < block.values.size(); ++i) {
     const float value = block.values[i];
     const float scaled = value / decode(kE5m2, scale[value < 0 ? 1 : 0]);
-    block.store(i, encode(kE2m1, static_cast<double>(scaled), block.options.rounding));
+    block.store(i, encode(kE2m1, static_cast<double>(scaled), *block.options.rounding));
   }
 }
 
 // ------ asymmetric INT4
 
 void cast_asymmetric(const Block& block) {
-  constexpr float kSteps = 15;
   std::uint8_t* scale = block.scale();
   const auto set_scale = [&](std::uint32_t bf16) {
     scale[0] = static_cast<std::uint8_t>(bf16);
@@ -218,15 +232,14 @@ void cast_asymmetric(const Block& block) {
     highest = std::max(highest, value);
     lowest = std::min(lowest, value);
   }
-  const float step = std::max(highest / kSteps - lowest / kSteps, 1e-5F);
-  const std::uint32_t code = encode(kBf16, static_cast<double>(step), kEven);
+  const std::uint32_t code = encode(kBf16, static_cast<double>(asymmetric_step(lowest, highest)), kEven);
   set_scale(code);
   const float stored = decode(kBf16, code);
   const int zero = -encode_integer(static_cast<double>(lowest / stored), 15, kEven);
   scale[2] = static_cast<std::uint8_t>(zero);
   for (std::size_t i = 0; i < static_cast<std::size_t>(block.info().block); ++i) {
     const float value = i < block.values.size() ? block.values[i] : 0;  // padding is the code of zero
-    const int steps = encode_integer(static_cast<double>(value / stored), 15, block.options.rounding);
+    const int steps = encode_integer(static_cast<double>(value / stored), 15, *block.options.rounding);
     block.store(i, static_cast<std::uint32_t>(std::clamp(steps + zero, 0, 15)));
   }
 }
@@ -269,7 +282,7 @@ void cast_row(QuantisedMatrix& out, std::int64_t row, std::span<const float> val
   const float scale = out.outer_scale_of(row);
   if (std::isnan(scale)) return;
   for (std::size_t i = 0; i < values.size(); ++i)
-    store_code(out, row, static_cast<std::int64_t>(i), encode_element(element, values[i] / scale, options.rounding));
+    store_code(out, row, static_cast<std::int64_t>(i), encode_element(element, values[i] / scale, options));
 }
 
 float tensor_amax_of(MatrixView matrix, const CastOptions& options) {
@@ -287,9 +300,11 @@ float tensor_scale(const FormatInfo& info, float amax) {
 
 namespace reference {
 
-QuantisedMatrix quantise(FormatId id, MatrixView matrix, const CastOptions& options) {
+QuantisedMatrix quantise(FormatId id, MatrixView matrix, const CastOptions& chosen) {
   QuantisedMatrix out = empty_quantised(id, matrix.rows(), matrix.cols());
   const FormatInfo& info = format(id);
+  CastOptions options = chosen;
+  options.rounding = rounding_of(info, chosen);
   const float tensor_amax = info.outer_scale == OuterScale::tensor ? tensor_amax_of(matrix, options) : 0;
   if (info.outer_scale == OuterScale::tensor) {
     out.outer_scale[0] = tensor_scale(info, tensor_amax);

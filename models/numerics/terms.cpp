@@ -15,7 +15,8 @@ int least_exponent(const FloatLayout& layout) {
 }
 
 Factor factor_of(double value, int least) {
-  if (value == 0 || !std::isfinite(value)) return {value, 0};
+  if (!std::isfinite(value)) return {value, 0};
+  if (value == 0) return {value, kZeroExponent};
   return {value, exponent_of(value, least)};
 }
 
@@ -75,6 +76,7 @@ Factor element_at(const QuantisedMatrix& matrix, std::int64_t row, std::int64_t 
     element.value *= own.value;
     element.exponent += own.exponent;
   }
+  if (element.value == 0) element.exponent = kZeroExponent;
   return element;
 }
 

@@ -3,7 +3,8 @@
 // for the tables of the fast engine.
 //
 // The alignment exponent of a term is the sum of the exponents of its factors, as their bits hold them: the product is
-// not normalised, and a subnormal factor has the exponent of the smallest normal number of its format.
+// not normalised, a subnormal factor has the exponent of the smallest normal number of its format, and one that is zero
+// has -126 in every format, as in MMA-Sim: under large scales a zero takes part in the alignment.
 #pragma once
 
 #include <limits>
@@ -17,13 +18,14 @@ namespace oscsim::numerics {
 inline constexpr int kNoLeast = std::numeric_limits<int>::min();
 // Of FP32. An accumulator never lies lower, zero included, and so no group does.
 inline constexpr int kLeastAlignment = -126;
+inline constexpr int kZeroExponent = -126;  // of a factor that is zero
 
 // floor(log2 |value|), at least `least`; of a finite number, not zero.
 int exponent_of(double value, int least);
 
-// A factor of a product, exact. Zero has no exponent: it is 0, and nobody may look at it.
+// A factor of a product, exact.
 struct Factor {
-  double value = 1;  // may be Inf or NaN
+  double value = 1;  // may be Inf or NaN, whose exponent nobody may look at
   int exponent = 0;
 };
 

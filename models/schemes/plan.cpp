@@ -24,7 +24,10 @@ GemmPlan plan_gemm(const SchemeParams& scheme, Position position, std::int64_t m
   GemmPlan plan;
   plan.m = m;
   plan.n = n;
-  plan.cast = {scheme.scale_rule, scheme.rounding};
+  plan.cast = {.scale_rule = scheme.scale_rule,
+               .rounding = scheme.rounding,
+               .nvfp4_scale = scheme.nvfp4_scale,
+               .overflow = scheme.overflow};
 
   const bool kept = contains(scheme.keep_16bit, position);
   const bool falls_back = !kept && falls_back_at(scheme, position, decided);

@@ -85,7 +85,9 @@ struct SchemeParams {
   numerics::FormatId activation{};
   numerics::FormatId weight{};
   numerics::ScaleRule scale_rule = numerics::ScaleRule::floor;
-  numerics::ElementRounding rounding = numerics::ElementRounding::nearest_even;
+  std::optional<numerics::ElementRounding> rounding;
+  numerics::Nvfp4Scale nvfp4_scale = numerics::Nvfp4Scale::exact;
+  numerics::Overflow overflow = numerics::Overflow::infinity;
   std::optional<OutlierParams> outliers;
   std::optional<FallbackParams> fallback;
   std::vector<Position> keep_16bit = kept_by_default();
@@ -99,7 +101,16 @@ struct SchemeParams {
     visit("weight", self.weight, {.required = true, .meaning = "format of weights"});
     visit("scale_rule", self.scale_rule,
           {.meaning = "how an MX block's shared exponent follows from its maximum", .source = "OCP MX v1.0: floor"});
-    visit("rounding", self.rounding, {.meaning = "rounding of elements", .source = "OCP MX v1.0: nearest_even"});
+    visit("rounding", self.rounding,
+          {.meaning =
+               "rounding of elements; absent: the format's own, half_away of HiFloat4 and nearest_even of the others",
+           .source = "OCP MX v1.0; HiFloat4's published quantisers"});
+    visit(
+        "nvfp4_scale", self.nvfp4_scale,
+        {.meaning = "E4M3 scale of an NVFP4 block: of the real number amax S / 6, or as TransformerEngine's FP32 steps",
+         .source = "NVIDIA NVFP4; TransformerEngine main and 2.x"});
+    visit("overflow", self.overflow,
+          {.meaning = "what numbers beyond the largest of BF16 or FP16 become", .source = "IEEE 754: infinity"});
     visit("outliers", self.outliers, {.meaning = "outlier branch; absent: none"});
     visit("fallback", self.fallback, {.meaning = "other formats for some positions; absent: none"});
     visit("keep_16bit", self.keep_16bit,

@@ -2,6 +2,7 @@
 #include "sim/cli/cast_arguments.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "models/base/error.h"
 #include "sim/cli/arguments.h"
@@ -15,6 +16,27 @@ using numerics::FormatId;
 bool has_scale_rule(FormatId format) {
   return numerics::format(format).block_scale == numerics::BlockScale::e8m0;
 }
+bool has_nvfp4_scale(FormatId format) {
+  return numerics::format(format).block_scale == numerics::BlockScale::e4m3;
+}
+bool overflows(FormatId format) {
+  return numerics::format(format).element_bits == 16;
+}
+bool is_any(FormatId) {
+  return true;
+}
+
+// An option's choice, if it is given and a format of `formats` has what it is about.
+template <NamedEnum Choice>
+std::optional<Choice> choice_of(const char* option, const std::string& text, std::span<const FormatId> formats,
+                                bool (*has)(FormatId), const char* which_have) {
+  if (text.empty()) return std::nullopt;
+  const auto choice = choice_argument<Choice>(option, text);
+  if (formats.empty()) input_error("{}: nothing is cast, both operands are quantised already", option);
+  if (std::ranges::none_of(formats, has))
+    input_error("{}: only formats with {}, {} does not", option, which_have, numerics::format(formats.front()).name);
+  return choice;
+}
 
 }  // namespace
 
@@ -23,7 +45,17 @@ void add_cast_options(CLI::App& command, CastArguments& arguments) {
       .add_option("--scale-rule", arguments.scale_rule,
                   "how MX formats choose a block's exponent: floor (the default), even, ceil or rceil")
       ->type_name("NAME");
-  command.add_option("--rounding", arguments.rounding, "of elements: nearest_even (the default) or half_away")
+  command
+      .add_option("--rounding", arguments.rounding,
+                  "of elements: nearest_even (the default of all formats but hif4) or half_away (hif4's)")
+      ->type_name("NAME");
+  command
+      .add_option("--nvfp4-scale", arguments.nvfp4_scale,
+                  "how NVFP4 computes a block's scale: exact (the default), te_main or te_2x")
+      ->type_name("NAME");
+  command
+      .add_option("--overflow", arguments.overflow,
+                  "what numbers beyond the largest of bf16 and fp16 become: infinity (the default) or saturate")
       ->type_name("NAME");
   command.add_flag("--allow-nonfinite", arguments.allow_nonfinite,
                    "go on with NaN and Inf in a matrix; NaN propagates");
@@ -33,17 +65,17 @@ void add_cast_options(CLI::App& command, CastArguments& arguments) {
 
 CastOptions cast_options(const CastArguments& arguments, std::span<const FormatId> formats) {
   CastOptions options;
-  if (!arguments.scale_rule.empty()) {
-    options.scale_rule = choice_argument<numerics::ScaleRule>("--scale-rule", arguments.scale_rule);
-    if (formats.empty()) input_error("--scale-rule: nothing is cast, both operands are quantised already");
-    if (std::ranges::none_of(formats, has_scale_rule))
-      input_error("--scale-rule: only formats with E8M0 scales have one, {} does not",
-                  numerics::format(formats.front()).name);
-  }
-  if (!arguments.rounding.empty()) {
-    options.rounding = choice_argument<numerics::ElementRounding>("--rounding", arguments.rounding);
-    if (formats.empty()) input_error("--rounding: nothing is cast, both operands are quantised already");
-  }
+  options.scale_rule = choice_of<numerics::ScaleRule>("--scale-rule", arguments.scale_rule, formats, has_scale_rule,
+                                                      "E8M0 scales have one")
+                           .value_or(options.scale_rule);
+  options.rounding =
+      choice_of<numerics::ElementRounding>("--rounding", arguments.rounding, formats, is_any, "elements have one");
+  options.nvfp4_scale = choice_of<numerics::Nvfp4Scale>("--nvfp4-scale", arguments.nvfp4_scale, formats,
+                                                        has_nvfp4_scale, "E4M3 scales have one")
+                            .value_or(options.nvfp4_scale);
+  options.overflow =
+      choice_of<numerics::Overflow>("--overflow", arguments.overflow, formats, overflows, "16-bit elements overflow")
+          .value_or(options.overflow);
   return options;
 }
 
@@ -52,8 +84,12 @@ FormatId format_argument(const std::string& option, const std::string& name) {
 }
 
 std::string cast_text(FormatId format, const CastOptions& options) {
-  const std::string rule = has_scale_rule(format) ? fmt::format(", scale rule {}", name_of(options.scale_rule)) : "";
-  return fmt::format("{}{}, rounding {}", numerics::format(format).name, rule, name_of(options.rounding));
+  std::string text(numerics::format(format).name);
+  if (has_scale_rule(format)) text += fmt::format(", scale rule {}", name_of(options.scale_rule));
+  if (has_nvfp4_scale(format)) text += fmt::format(", scale {}", name_of(options.nvfp4_scale));
+  text += fmt::format(", rounding {}", name_of(rounding_of(numerics::format(format), options)));
+  if (overflows(format)) text += fmt::format(", overflow {}", name_of(options.overflow));
+  return text;
 }
 
 NamedMatrix matrix_of(const std::string& path, const NpyOptions& options) {

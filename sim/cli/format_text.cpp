@@ -125,6 +125,41 @@ bool is_unsigned(const FormatInfo& info) {
   return info.block_scale == BlockScale::bf16_zero;
 }
 
+// How a cast rounds, and the switches that change it.
+std::string rounding_words(const FormatInfo& info) {
+  using numerics::ElementRounding;
+  const bool is_even = info.rounding == ElementRounding::nearest_even;
+  const auto other = is_even ? ElementRounding::half_away : ElementRounding::nearest_even;
+  return fmt::format("to nearest, ties {}; --rounding {}: ties {}",
+                     is_even ? "to even" : "away from zero, as the published quantisers", name_of(other),
+                     is_even ? "away from zero" : "to even");
+}
+
+std::string overflow_words(const FormatInfo& info) {
+  if (info.element_bits == 16)
+    return "numbers beyond the largest become Inf (IEEE 754); --overflow saturate: the largest";
+  return "numbers beyond the largest become the largest";
+}
+
+// How a block's scale follows from its elements, where there is a choice.
+std::string scale_rule_words(const FormatInfo& info) {
+  switch (info.block_scale) {
+    case BlockScale::e8m0:
+      return "floor(log2 amax) less the element's largest exponent (OCP MX); --scale-rule even, ceil, rceil";
+    case BlockScale::e4m3:
+      return fmt::format(
+          "E4M3 of the real number amax S / 6, rounded once, S = {}; --nvfp4-scale te_main: "
+          "amax FP32(S FP32(1/6)), te_2x: FP32(amax / 6) S, in FP32 as TransformerEngine main and 2.x",
+          info.outer_scale == numerics::OuterScale::tensor ? "FP32(2688 / tensor amax)" : "1");
+    case BlockScale::none:
+    case BlockScale::hif4:
+    case BlockScale::signed_e5m2:
+    case BlockScale::bf16_zero:
+      break;
+  }
+  return "";
+}
+
 std::string block_words(const FormatInfo& info) {
   if (info.block_scale == BlockScale::none) return "none";
   return fmt::format("{} elements along k, {} bits of metadata", info.block, info.block_scale_bits);
@@ -181,7 +216,10 @@ std::string format_text(const FormatInfo& info, std::size_t width) {
   line("Inf, NaN", grid.special);
   line("block", block_words(info));
   line("block scale", block_scale_words(info));
+  if (const std::string rule = scale_rule_words(info); !rule.empty()) line("scale rule", rule);
   line("outer scale", outer_scale_words(info));
+  line("rounding", rounding_words(info));
+  line("overflow", overflow_words(info));
   line("storage", storage_size_words(info));
   line("product", product_words(info));
   line("source", std::string(info.source));
@@ -203,7 +241,10 @@ Json format_json(const FormatInfo& info) {
             {"block", info.block_scale == BlockScale::none ? Json() : Json(info.block)},
             {"block_scale", block_scale_words(info)},
             {"block_scale_bits", info.block_scale_bits},
+            {"scale_rule", scale_rule_words(info)},
             {"outer_scale", outer_scale_words(info)},
+            {"rounding", name_of(info.rounding)},
+            {"overflow", overflow_words(info)},
             {"bytes_per_element", bytes_per_element(info)},
             {"product", product_words(info)},
             {"source", info.source}};

@@ -228,9 +228,11 @@ std::string report(const Operand& a, const Operand& b, const Product& product, c
   return text;
 }
 
-Json operand_json(const Operand& operand) {
+Json operand_json(const Operand& operand, const numerics::CastOptions& options) {
+  const numerics::FormatInfo& info = numerics::format(operand.format);
   return {{"input", operand.what},
-          {"format", numerics::format(operand.format).name},
+          {"format", info.name},
+          {"rounding", operand.matrix ? Json(name_of(rounding_of(info, options))) : Json()},
           {"rows", operand.rows()},
           {"k", operand.k()},
           {"quantised_before", !operand.matrix.has_value()}};
@@ -247,11 +249,12 @@ std::string report_json(const Operand& a, const Operand& b, const Product& produ
                   {"m", a.rows()},
                   {"n", b.rows()},
                   {"k", a.k()},
-                  {"a", operand_json(a)},
-                  {"b", operand_json(b)},
+                  {"a", operand_json(a, options)},
+                  {"b", operand_json(b, options)},
                   {"accumulator", arguments.accumulator},
                   {"scale_rule", name_of(options.scale_rule)},
-                  {"rounding", name_of(options.rounding)},
+                  {"nvfp4_scale", name_of(options.nvfp4_scale)},
+                  {"overflow", name_of(options.overflow)},
                   {"output", arguments.output},
                   {"sqnr_db", accuracy ? Json(accuracy->sqnr_db) : Json()},
                   {"max_abs_error", accuracy ? Json(accuracy->max_abs_error) : Json()},
@@ -335,7 +338,10 @@ void add_gemm_command(CLI::App& app, Action& action) {
   value("--json", arguments->json, "write the report as JSON", "FILE");
   command.footer(
       "Accumulators:\n" + accumulators_text() +
-      "  fused(FRACTION BITS,TERMS,ROUNDING[,SUB-BLOCK]), for example fused(25,16,rz)\n\n"
+      "  fused(FRACTION BITS,TERMS,ROUNDING[,SUB-BLOCK[,ZEROS]]), for example fused(25,16,rz)\n"
+      "  Terms that are zero take part in an alignment, by the exponents of their factors: of a zero -126, of a "
+      "sub-block\n"
+      "  those of its scales (MMA-Sim); with ZEROS skip, fused(25,16,rz,1,skip), they do not.\n\n"
       "Example:\n  oscsim gemm x.npy weights.safetensors:q_proj.weight --format-a mxfp8 --format-b mxfp4 -o y.npy\n");
   command.callback([arguments, &action] { action = [arguments] { return gemm_command(*arguments); }; });
 }

@@ -104,7 +104,10 @@ std::string report_json(const std::vector<Quantised>& results, const QuantizeArg
             {"output", arguments.output},
             {"format", info.name},
             {"scale_rule", has_rule ? Json(name_of(origin.options.scale_rule)) : Json()},
-            {"rounding", name_of(origin.options.rounding)},
+            {"rounding", name_of(rounding_of(info, origin.options))},
+            {"nvfp4_scale",
+             info.block_scale == numerics::BlockScale::e4m3 ? Json(name_of(origin.options.nvfp4_scale)) : Json()},
+            {"overflow", info.element_bits == 16 ? Json(name_of(origin.options.overflow)) : Json()},
             {"tensors", Json::array()}};
   for (const Quantised& result : results)
     json["tensors"].push_back({{"name", result.what},
@@ -170,7 +173,7 @@ void add_quantize_command(CLI::App& app, Action& action) {
       "when\n"
       "several tensors are quantised, NAME.codes and so on. Its metadata describe the layout. Clipped: more than half "
       "a\n"
-      "step beyond the largest code. Zeroed: zero only after the cast.\n\n"
+      "step beyond the largest code, or infinite only after the cast. Zeroed: zero only after the cast.\n\n"
       "Example:\n  oscsim quantize weights.safetensors --format mxfp4 -o weights_mxfp4.safetensors\n");
   command.callback([arguments, &action] { action = [arguments] { return quantize_command(*arguments); }; });
 }

@@ -74,7 +74,8 @@ RowError row_error(MatrixView original, const QuantisedMatrix& cast, const Clipp
     error.noise += difference * difference;
     error.sum += difference;
     error.largest = std::isnan(difference) ? difference : std::max(error.largest, difference);
-    error.clipped += is_clipped(cast, row, col, difference, have) ? 1 : 0;
+    const bool has_overflowed = std::isinf(have) && std::isfinite(want);
+    error.clipped += has_overflowed || is_clipped(cast, row, col, difference, have) ? 1 : 0;
     error.zeroed += want != 0 && have == 0 ? 1 : 0;
   }
   return error;

@@ -15,7 +15,7 @@ struct CastError {
   double max_abs_error = 0;
   double mean_abs_error = 0;
   // Elements at the end of their grid whose error is more than half the grid's last step: they would have been rounded
-  // to the next code if there were one.
+  // to the next code if there were one. And finite elements that the cast made infinite.
   std::int64_t clipped = 0;
   std::int64_t zeroed = 0;  // elements that are zero only after the cast
 };

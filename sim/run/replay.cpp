@@ -13,9 +13,11 @@ using numerics::MatrixView;
 using numerics::QuantisedMatrix;
 
 std::string treatment_key(const GemmPlan& plan) {
-  return fmt::format("{} {} {} {} {} {}", name_of(plan.activation.format), plan.activation.gather_group,
-                     name_of(plan.activation.branch_format), plan.alpha, name_of(plan.cast.scale_rule),
-                     name_of(plan.cast.rounding));
+  const numerics::CastOptions& cast = plan.cast;
+  return fmt::format("{} {} {} {} {} {} {} {}", name_of(plan.activation.format), plan.activation.gather_group,
+                     name_of(plan.activation.branch_format), plan.alpha, name_of(cast.scale_rule),
+                     cast.rounding ? name_of(*cast.rounding) : "own", name_of(cast.nvfp4_scale),
+                     name_of(cast.overflow));
 }
 
 std::string format_text(const GemmPlan& plan) {

@@ -153,10 +153,12 @@ QuantisedFileSpec::QuantisedFileSpec(const QuantisedOrigin& origin) : info_(nume
   metadata_ = {{std::string(kMark), std::string(kLayoutVersion)},
                {"format", std::string(info_.name)},
                {"layout", storage_words(info_)},
-               {"rounding", std::string(name_of(origin.options.rounding))},
+               {"rounding", std::string(name_of(rounding_of(info_, origin.options)))},
                {"source", origin.source},
                {"version", origin.version}};
   if (info_.block_scale == BlockScale::e8m0) metadata_["scale_rule"] = name_of(origin.options.scale_rule);
+  if (info_.block_scale == BlockScale::e4m3) metadata_["nvfp4_scale"] = name_of(origin.options.nvfp4_scale);
+  if (info_.element_bits == 16) metadata_["overflow"] = name_of(origin.options.overflow);
 }
 
 void QuantisedFileSpec::add(const std::string& name, std::int64_t rows, std::int64_t k) {
@@ -220,7 +222,23 @@ QuantisedMatrix read_quantised(const SafetensorsFile& file, const std::string& a
   std::ranges::copy(parts[0], std::as_writable_bytes(std::span(matrix.outer_scale)).begin());
   std::ranges::copy(parts[1], std::as_writable_bytes(std::span(matrix.block_scale)).begin());
   check_padding(fmt::format("{}: tensor '{}'", file.path(), named(name, kCodes)), matrix);
+  require_unsigned_scales(fmt::format("{}: tensor '{}'", file.path(), named(name, kScales)), matrix);
   return matrix;
+}
+
+void require_unsigned_scales(const std::string& what, const QuantisedMatrix& matrix) {
+  const FormatInfo& info = numerics::format(matrix.format);
+  if (info.block_scale != BlockScale::e4m3 && info.block_scale != BlockScale::signed_e5m2) return;
+  constexpr std::uint8_t kSignBit = 0x80;
+  const auto is_negative = [](std::uint8_t byte) { return (byte & kSignBit) != 0; };
+  const auto found = std::ranges::find_if(matrix.block_scale, is_negative);
+  if (found == matrix.block_scale.end()) return;
+  const std::int64_t bytes = info.block_scale_bits / 8;
+  const std::int64_t block = (found - matrix.block_scale.begin()) / bytes;
+  input_error(
+      "{}: the scale {:#04x} of block {} in row {} has its sign bit set; allowed: 0x00 to 0x7f, scales are "
+      "unsigned",
+      what, *found, block % matrix.blocks(), block / matrix.blocks());
 }
 
 void require_finite(const std::string& what, const QuantisedMatrix& matrix) {

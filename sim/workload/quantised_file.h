@@ -51,8 +51,12 @@ bool holds_quantised(const SafetensorsFile& file);
 // The format of all its operands; InputError when it names none that we know.
 numerics::FormatId quantised_format(const SafetensorsFile& file);
 // An operand; `name` is empty for the only one. `decoded` need not be there. InputError for tensors that are missing or
-// do not fit each other, and for padding that is not zero.
+// do not fit each other, for padding that is not zero, and for scales with a sign.
 numerics::QuantisedMatrix read_quantised(const SafetensorsFile& file, const std::string& name);
+
+// InputError with `what` in front and the position of the first block scale of NVFP4 or AMXFP4 that has its sign bit
+// set: for every reader of such scales.
+void require_unsigned_scales(const std::string& what, const numerics::QuantisedMatrix& matrix);
 
 // InputError with `what` in front and the position of the first element that is NaN or, in 16 bit, infinite.
 void require_finite(const std::string& what, const numerics::QuantisedMatrix& matrix);

@@ -146,8 +146,9 @@ class SyntheticTensors : public TensorSource {
     double magnitude = planted.magnitude * statistics.std;
     magnitude *= 1 + kJitter * (2 * unit_interval(static_cast<std::uint32_t>(how >> 32) << 1) - 1);
     if (statistics.token_spread > 0) magnitude *= std::exp(statistics.token_spread * normal_deviate(spread));
-    row[static_cast<std::size_t>(channel)] = static_cast<std::uint16_t>(numerics::encode(
-        numerics::kBf16, (how >> 63) != 0 ? -magnitude : magnitude, numerics::ElementRounding::nearest_even));
+    row[static_cast<std::size_t>(channel)] = static_cast<std::uint16_t>(
+        numerics::encode(numerics::kBf16, (how >> 63) != 0 ? -magnitude : magnitude,
+                         numerics::ElementRounding::nearest_even, numerics::Overflow::saturate));
   }
 
   SyntheticParams params_;

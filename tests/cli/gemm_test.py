@@ -261,7 +261,7 @@ class ErrorTest(GemmTest):
             (
                 f"a.npy b.npy {formats} -o y.npy --accumulator fused(25)",
                 "--accumulator: accumulator 'fused(25)' has 1 parameters\n"
-                "  allowed: fused(fraction bits, terms, rounding[, sub-block])",
+                "  allowed: fused(fraction bits, terms, rounding[, sub-block[, zeros]])",
             ),
             (f"a.npy b.npy {formats} -o y.npy --threads -1", "--threads: -1; allowed: 0 to 1024"),
             (

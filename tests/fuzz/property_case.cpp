@@ -187,10 +187,14 @@ QuantisedMatrix Drawing::cast(Source source, std::int64_t rows, std::int64_t k) 
   CastOptions options;
   options.scale_rule = EnumNames<ScaleRule>::kValues[random.below(4)].second;
   if (random.one_in(3)) options.rounding = ElementRounding::half_away;
+  options.nvfp4_scale = EnumNames<Nvfp4Scale>::kValues[random.below(3)].second;
+  options.overflow = EnumNames<Overflow>::kValues[random.below(2)].second;
   if (random.one_in(6)) options.tensor_amax = std::fabs(random.normal()) * 8;
   const CastTarget& target = cast_targets()[static_cast<std::size_t>(random.below(std::ssize(cast_targets())))];
-  drawn.text += fmt::format(", {} cast from {} {} by {}, scale rule {}, {}{}", name_of(format), name_of(source),
-                            name_of(dtype), target.name, name_of(options.scale_rule), name_of(options.rounding),
+  const ElementRounding rounding = rounding_of(numerics::format(format), options);
+  drawn.text += fmt::format(", {} cast from {} {} by {}, scale rule {}, {}, {}, {}{}", name_of(format), name_of(source),
+                            name_of(dtype), target.name, name_of(options.scale_rule), name_of(rounding),
+                            name_of(options.nvfp4_scale), name_of(options.overflow),
                             options.tensor_amax ? fmt::format(", tensor amax {:a}", *options.tensor_amax) : "");
   const QuantisedMatrix fast = quantise_with(target, format, matrix.view(), options);
   QuantisedMatrix expected = reference::quantise(format, matrix.view(), options);

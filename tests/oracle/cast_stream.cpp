@@ -42,11 +42,12 @@ struct CastType {
   int code_bytes;
   std::uint32_t (*encode)(float value, ElementRounding rounding);
   std::vector<FormatPath> paths;
+  Overflow overflow = Overflow::infinity;
 };
 
-template <const FloatLayout& kLayout>
+template <const FloatLayout& kLayout, Overflow kOverflow = Overflow::infinity>
 std::uint32_t encode_as(float value, ElementRounding rounding) {
-  return encode(kLayout, static_cast<double>(value), rounding);
+  return encode(kLayout, static_cast<double>(value), rounding, kOverflow);
 }
 
 template <int kLimit, int kSteps>
@@ -94,6 +95,8 @@ const std::vector<CastType>& cast_types() {
       {"e6m2", 1, encode_scale, {}},
       {"bf16", 2, encode_as<kBf16>, {{FormatId::bf16, {}, kAll}}},
       {"fp16", 2, encode_as<kFp16>, {{FormatId::fp16, {}, kAll}}},
+      {"bf16_saturate", 2, encode_as<kBf16, Overflow::saturate>, {{FormatId::bf16, {}, kAll}}, Overflow::saturate},
+      {"fp16_saturate", 2, encode_as<kFp16, Overflow::saturate>, {{FormatId::fp16, {}, kAll}}, Overflow::saturate},
   };
   return kTypes;
 }
@@ -101,10 +104,10 @@ const std::vector<CastType>& cast_types() {
 // Row-major groups: the anchors, then patterns; zeros fill the last row.
 class AnchoredCast {
  public:
-  AnchoredCast(const FormatPath& path, const CastTarget& target, ElementRounding rounding)
+  AnchoredCast(const FormatPath& path, const CastTarget& target, ElementRounding rounding, Overflow overflow)
       : path_(path),
         target_(target),
-        options_{.rounding = rounding, .tensor_amax = path.tensor_amax},
+        options_{.rounding = rounding, .tensor_amax = path.tensor_amax, .overflow = overflow},
         group_(format(path.format).block_scale == BlockScale::none ? kGroup : format(path.format).block),
         values_(group_ - std::ssize(path.anchors)) {}
 
@@ -161,7 +164,7 @@ class Stream {
     if (path == "scalar") return;
     for (const FormatPath& candidate : type.paths)
       for (const CastTarget& target : cast_targets())
-        if (path == path_name(candidate, target)) anchored_.emplace(candidate, target, rounding);
+        if (path == path_name(candidate, target)) anchored_.emplace(candidate, target, rounding, type.overflow);
     if (!anchored_) input_error("unknown path '{}' of {}", path, type.name);
   }
 

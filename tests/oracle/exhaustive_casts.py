@@ -9,9 +9,9 @@ PROGRAM is oscsim_cast_stream. --full takes all 2^32 patterns, with the fast cas
 it every Nth pattern (2^22 in all) and all neighbours of every rounding boundary and of every power of two, with every
 instruction set. --paths: `scalar` or format names; default all.
 
-Ours saturate: a finite number never becomes Inf or NaN, nor does an infinity where the type has none. ml_dtypes and
-numpy make them Inf or NaN. Ours have one NaN, without sign, and E2M1, which has none, takes 0 for it. Nothing else may
-differ.
+Ours of E2M1, E4M3 and E5M2 saturate: a finite number never becomes Inf or NaN, nor does an infinity where the type has
+none. ml_dtypes makes them Inf or NaN. BF16 and FP16 overflow to Inf as there, and saturate by a switch (bf16_saturate,
+fp16_saturate). Ours have one NaN, without sign, and E2M1, which has none, takes 0 for it. Nothing else may differ.
 """
 import argparse
 import multiprocessing
@@ -105,9 +105,14 @@ def types():
         Type("e5m2", float_magnitudes(2, 15, 0x7B), infinity=0x7C, nan=0x7E, sign_bit=0x80, peer=ml_dtypes.float8_e5m2),
         # All codes are normal numbers from 2^-48 on; what has a sign becomes the smallest.
         Type("e6m2", [F(4 + code % 4, 4) * F(2) ** (code // 4 - 48) for code in range(255)], nan=0xFF, unsigned=True),
-        Type("bf16", float_magnitudes(7, 127, 0x7F7F), infinity=0x7F80, nan=0x7FC0, sign_bit=0x8000,
+        # The code of Inf follows that of the largest number, as if it were 2^128 or 2^16: what rounds there overflows.
+        Type("bf16", float_magnitudes(7, 127, 0x7F80), infinity=0x7F80, nan=0x7FC0, sign_bit=0x8000,
              peer=ml_dtypes.bfloat16),
-        Type("fp16", float_magnitudes(10, 15, 0x7BFF), infinity=0x7C00, nan=0x7E00, sign_bit=0x8000, peer=np.float16),
+        Type("fp16", float_magnitudes(10, 15, 0x7C00), infinity=0x7C00, nan=0x7E00, sign_bit=0x8000, peer=np.float16),
+        Type("bf16_saturate", float_magnitudes(7, 127, 0x7F7F), infinity=0x7F80, nan=0x7FC0, sign_bit=0x8000,
+             peer=ml_dtypes.bfloat16),
+        Type("fp16_saturate", float_magnitudes(10, 15, 0x7BFF), infinity=0x7C00, nan=0x7E00, sign_bit=0x8000,
+             peer=np.float16),
         Type("int8", steps, integer_bits=8),
         Type("mxint8", [step / 64 for step in steps], integer_bits=8),
         Type("int4", steps[:8], integer_bits=4),

@@ -22,7 +22,8 @@ int log2_above(std::int64_t count) {
 }
 
 struct Operands {
-  Operands(const OperandPair& pair, int sub_block) : a(*pair.a, sub_block), b(*pair.b, sub_block) {}
+  Operands(const OperandPair& pair, const Fusion& fusion)
+      : a(*pair.a, fusion.sub_block, fusion.zeros), b(*pair.b, fusion.sub_block, fusion.zeros) {}
 
   TermOperand a;
   TermOperand b;
@@ -32,7 +33,7 @@ std::vector<Operands> packed(const Accumulator& accumulator, std::span<const Ope
   std::vector<Operands> out;
   for (const OperandPair& pair : pairs) {
     const bool is_fused = accumulator.kind == AccumulatorKind::fused;
-    out.emplace_back(pair, is_fused ? accumulator.fusion(pair.is_wide()).sub_block : 1);
+    out.emplace_back(pair, is_fused ? accumulator.fusion(pair.is_wide()) : Fusion{});
   }
   return out;
 }

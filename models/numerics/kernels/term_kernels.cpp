@@ -222,19 +222,23 @@ struct Sums {
     }
   }
 
-  // Of each column the largest alignment of sums that are not zero and of its accumulator.
+  // Of each column the largest alignment of its accumulator and of sub-blocks, or of those whose sums are not zero.
   template <class T>
-  [[gnu::always_inline]] static void align_blocks(std::int64_t terms, const TermChunk<T>& a, const TermChunk<T>& b,
+  [[gnu::always_inline]] static void align_blocks(const Fusion& fusion, const TermChunk<T>& a, const TermChunk<T>& b,
                                                   const T* sums, const float* acc, std::int32_t* alignment) {
     for (std::int64_t c = 0; c < kCols; ++c) {
       const auto field = static_cast<std::int32_t>(__builtin_bit_cast(std::uint32_t, acc[c]) >> 23 & 0xFF);
       alignment[c] = std::max(field - 127, kLeastAlignment);
     }
-    for (std::int64_t t = 0; t < terms; ++t)
-      for (std::int64_t c = 0; c < kCols; ++c) {
-        const std::int32_t own = b.alignments[t * kCols + c] + a.alignments[t];
-        alignment[c] = std::max(alignment[c], sums[t * kCols + c] != 0 ? own : std::int32_t{kNoAlignment});
-      }
+    const auto own = [&](std::int64_t t, std::int64_t c) { return b.alignments[t * kCols + c] + a.alignments[t]; };
+    if (fusion.zeros == ZeroTerms::align) {
+      for (std::int64_t t = 0; t < fusion.terms; ++t)
+        for (std::int64_t c = 0; c < kCols; ++c) alignment[c] = std::max(alignment[c], own(t, c));
+      return;
+    }
+    for (std::int64_t t = 0; t < fusion.terms; ++t)
+      for (std::int64_t c = 0; c < kCols; ++c)
+        alignment[c] = std::max(alignment[c], sums[t * kCols + c] != 0 ? own(t, c) : std::int32_t{kNoAlignment});
   }
 
   [[gnu::always_inline]] static void load_doubles(const float* data, Doubles& out) {
@@ -252,7 +256,7 @@ struct Sums {
       for (std::int64_t t = 0; t < fusion.terms; ++t)
         sum_sub_block(fusion.sub_block, a.values + t * fusion.sub_block, b.values + t * fusion.sub_block * kCols,
                       sums.data() + t * kCols);
-      align_blocks(fusion.terms, a, b, sums.data(), acc, alignment.data());
+      align_blocks(fusion, a, b, sums.data(), acc, alignment.data());
       for (std::int64_t c = 0; c < kCols; c += L::kDoubles) {
         const Longs top = __builtin_convertvector(at<typename L::LongInts>(alignment.data() + c), Longs);
         Doubles up;

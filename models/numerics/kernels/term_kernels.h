@@ -17,8 +17,8 @@ struct FusedStep {
 };
 
 // Unpacked elements of a chunk, [k] of a row, [k][32] of a panel (64-byte aligned), and of each element, or of each
-// sub-block, the alignment exponent (kNoAlignment of zeros). T is float where every product and, of sub-blocks, their
-// sum is exact in it.
+// sub-block, the alignment exponent (kNoAlignment of what takes no part). T is float where every product and, of
+// sub-blocks, their sum is exact in it.
 template <class T>
 struct TermChunk {
   const T* values;

@@ -32,7 +32,7 @@ std::array<Factor, 256> element_table(const QuantisedMatrix& matrix) {
 }
 
 Factor float_factor(float value, int field, int bias) {
-  return {static_cast<double>(value), std::max(field, 1) - bias};
+  return {static_cast<double>(value), value == 0 ? kZeroExponent : std::max(field, 1) - bias};
 }
 
 }  // namespace
@@ -57,10 +57,11 @@ void ValueRange::include(const ValueRange& other) {
   width = std::max(width, other.width);
 }
 
-TermOperand::TermOperand(const QuantisedMatrix& matrix, int sub_block)
+TermOperand::TermOperand(const QuantisedMatrix& matrix, int sub_block, ZeroTerms zeros)
     : matrix_(matrix),
       info_(&format(matrix.format)),
       sub_block_(sub_block),
+      zeros_(zeros),
       elements_(element_table(matrix)),
       ranges_(static_cast<std::size_t>(matrix.rows)),
       special_(static_cast<std::size_t>(matrix.rows)) {
@@ -132,6 +133,7 @@ void TermOperand::visit_block(std::int64_t row, std::int64_t k, std::int64_t cou
       element.value *= own.value;
       element.exponent += own.exponent;
     }
+    if (element.value == 0) element.exponent = kZeroExponent;
     element.value *= factor.value;
     element.exponent += factor.exponent;
     if (bad) element.value = std::nan("");
@@ -164,13 +166,18 @@ void TermOperand::find_range(std::int64_t row) {
   });
 }
 
+std::int16_t TermOperand::alignment_of(const Factor& factor) const {
+  if (!std::isfinite(factor.value) || (factor.value == 0 && zeros_ == ZeroTerms::skip)) return kNoAlignment;
+  return static_cast<std::int16_t>(factor.exponent);
+}
+
 template <class T>
 void TermOperand::unpack(std::int64_t row, std::int64_t k, std::int64_t count, T* values, std::int16_t* alignments,
                          std::int64_t stride) const {
   visit(row, k, count, [&](std::int64_t i, const Factor& element) {
-    const bool none = element.value == 0 || !std::isfinite(element.value);
+    const bool none = element.value == 0 || !std::isfinite(element.value);  // no -0
     values[i * stride] = none ? T{0} : static_cast<T>(element.value);
-    alignments[i * stride] = none ? kNoAlignment : static_cast<std::int16_t>(element.exponent);
+    alignments[i * stride] = alignment_of(element);
   });
   for (std::int64_t i = std::clamp<std::int64_t>(matrix_.k - k, 0, count); i < count; ++i) {
     values[i * stride] = 0;
@@ -185,10 +192,10 @@ void TermOperand::unpack_scales(std::int64_t row, std::int64_t k, std::int64_t c
                                 std::int16_t* alignments, std::int64_t stride) const {
   for (std::int64_t i = 0; i < count / sub_block_; ++i) {
     const std::int64_t at = k + i * sub_block_;
-    const Factor scale = at < matrix_.k ? scale_at(matrix_, row, at) : Factor{};
-    const bool none = scale.value == 0 || !std::isfinite(scale.value);
-    scales[i * stride] = none ? 0 : scale.value;
-    alignments[i * stride] = none ? kNoAlignment : static_cast<std::int16_t>(scale.exponent);
+    const bool is_padding = at >= matrix_.k;
+    const Factor scale = is_padding ? Factor{} : scale_at(matrix_, row, at);
+    scales[i * stride] = is_padding || !std::isfinite(scale.value) ? 0 : scale.value;
+    alignments[i * stride] = is_padding ? kNoAlignment : alignment_of(scale);
   }
 }
 

@@ -11,7 +11,7 @@
 
 namespace oscsim::numerics::kernels {
 
-// Alignment exponent of zero: below everything, also when two are added.
+// Alignment exponent of what takes no part: below everything, also when two are added.
 inline constexpr std::int16_t kNoAlignment = -8192;
 
 // Of numbers that are finite and not zero: multiples of 2^low, below 2^high in magnitude, of at most `width` bits.
@@ -27,7 +27,7 @@ struct ValueRange {
 class TermOperand {
  public:
   // Elements are unpacked with their block scales where sub_block is 1, without them elsewhere.
-  TermOperand(const QuantisedMatrix& matrix, int sub_block);
+  TermOperand(const QuantisedMatrix& matrix, int sub_block, ZeroTerms zeros);
 
   const QuantisedMatrix& matrix() const { return matrix_; }
   // The row has an Inf or a NaN; they are unpacked as zeros.
@@ -53,10 +53,12 @@ class TermOperand {
   void visit_block(std::int64_t row, std::int64_t k, std::int64_t count, const Visit& each) const;
   Factor wide_element(std::int64_t row, std::int64_t col) const;
   void find_range(std::int64_t row);
+  std::int16_t alignment_of(const Factor& factor) const;
 
   QuantisedMatrix matrix_;
   const FormatInfo* info_;
   int sub_block_;
+  ZeroTerms zeros_;
   std::array<Factor, 256> elements_;  // by code, without what depends on the block
   std::vector<ValueRange> ranges_;
   ValueRange range_;

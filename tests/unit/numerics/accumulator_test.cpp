@@ -61,6 +61,11 @@ TEST(Accumulator, ParametersAreReadAndWritten) {
   EXPECT_EQ(blocks.wide, (Fusion{35, 4, FusedRounding::rz, 1}));
   EXPECT_EQ(text_of(read), "fused(25,16,rne)");
   EXPECT_EQ(text_of(blocks), "fused(35,4,rz,16)");
+  const Accumulator skipping = accumulator("fused(25,16,rz,1,skip)");
+  EXPECT_EQ(skipping.narrow, (Fusion{.fraction_bits = 25, .terms = 16, .zeros = ZeroTerms::skip}));
+  EXPECT_EQ(skipping.wide, skipping.narrow);
+  EXPECT_EQ(text_of(skipping), "fused(25,16,rz,1,skip)");
+  EXPECT_EQ(text_of(accumulator("fused(25,16,rz,1,align)")), "fused(25,16,rz)");
 }
 
 TEST(Accumulator, MistakesAreNamedWithWhatIsAllowed) {
@@ -69,10 +74,12 @@ TEST(Accumulator, MistakesAreNamedWithWhatIsAllowed) {
                                                       testing::EndsWith("; did you mean 'hopper_fp8'?")));
   EXPECT_EQ(message_of("fused(25,16)"),
             "accumulator 'fused(25,16)' has 2 parameters\n  allowed: fused(fraction bits, terms, rounding[, "
-            "sub-block])");
+            "sub-block[, zeros]])");
   EXPECT_EQ(message_of("fused(25,16,rz"),
             "accumulator 'fused(25,16,rz' does not end with ')'\n  allowed: "
-            "fused(fraction bits, terms, rounding[, sub-block])");
+            "fused(fraction bits, terms, rounding[, sub-block[, zeros]])");
+  EXPECT_EQ(message_of("fused(25,16,rz,1,skp)"),
+            "accumulator 'fused(25,16,rz,1,skp)': zeros 'skp'\n  allowed: align, skip; did you mean 'skip'?");
   EXPECT_EQ(message_of("fused(49,16,rz)"), "accumulator 'fused(49,16,rz)': fraction bits '49'\n  allowed: 1 to 48");
   EXPECT_EQ(message_of("fused(25,0x10,rz)"), "accumulator 'fused(25,0x10,rz)': terms '0x10'\n  allowed: 1 to 1024");
   EXPECT_EQ(message_of("fused(25,16,rnee)"),
@@ -158,7 +165,7 @@ TEST(Fused, SubnormalFactorsHaveTheLeastNormalExponent) {
   EXPECT_EQ(dot("fused(1,2,rz)", FormatId::fp8, {0x1p-9, 0x1p-4}, {1, 0x1p-4}), 0);
 }
 
-TEST(Fused, ZerosDoNotAlign) {
+TEST(Fused, ZerosAlignBelowAllOfFp16) {
   EXPECT_EQ(dot("fused(1,2,rz)", FormatId::fp16, {0, 0x1p-8}, {0x1p15, 0x1p-8}), 0x1p-16F);
   EXPECT_EQ(bits_of(dot("hopper_fp16", FormatId::fp16, {-0.0, 0}, {1, -1})), 0U);
 }

@@ -97,7 +97,7 @@ TEST_P(EveryFormatsCodes, EveryElementUnderEveryScaleHasItsValue) {
   for (float& scale : matrix.outer_scale) scale = 1;
   for (std::int64_t row = 0; row < rows; ++row)
     for (std::int64_t col = 0; col < k; ++col) {
-      const double expected = independent::value_at(matrix, row, col);
+      const double expected = independent::decoded_at(matrix, row, col);
       const double actual = static_cast<double>(matrix.value(row, col));
       const auto rounded = static_cast<double>(static_cast<float>(expected));
       ASSERT_TRUE(same(actual, rounded)) << "row " << row << " col " << col << ": " << actual << ", expected "

@@ -46,11 +46,13 @@ TEST_P(ElementLayout, MagnitudesIncreaseWithTheirCodes) {
     ASSERT_LT(decode(layout(), code - 1), decode(layout(), code)) << "code " << code;
 }
 
-TEST_P(ElementLayout, FiniteValuesSaturateAndKeepTheirSign) {
+TEST_P(ElementLayout, FiniteValuesSaturateOrOverflowAndKeepTheirSign) {
   const std::uint32_t sign = 1U << layout().sign_shift();
   for (const ElementRounding rounding : kRoundings) {
-    EXPECT_EQ(encode(layout(), 0x1p1000, rounding), layout().max_code);
-    EXPECT_EQ(encode(layout(), -0x1p1000, rounding), layout().max_code | sign);
+    const std::uint32_t last = layout().overflows ? *layout().inf_code : layout().max_code;
+    EXPECT_EQ(encode(layout(), 0x1p1000, rounding), last);
+    EXPECT_EQ(encode(layout(), -0x1p1000, rounding), last | sign);
+    EXPECT_EQ(encode(layout(), -0x1p1000, rounding, Overflow::saturate), layout().max_code | sign);
     EXPECT_EQ(encode(layout(), 0x1p-1000, rounding), 0U);
     EXPECT_EQ(encode(layout(), -0x1p-1000, rounding), sign);
     EXPECT_EQ(encode(layout(), -0.0, rounding), sign);
@@ -74,6 +76,8 @@ TEST_P(ElementLayout, CastsOfASampleOfAllFloatsAreTheNearestCodes) {
   std::vector<double> magnitudes;
   for (std::uint32_t code = 0; code <= layout().max_code; ++code)
     magnitudes.push_back(static_cast<double>(decode(layout(), code)));
+  // Inf has the code that the next power of two would have.
+  if (layout().overflows) magnitudes.push_back(std::ldexp(1.0, layout().max_exponent() + 1));
   for (const ElementRounding rounding : kRoundings) {
     for (std::uint64_t bits = 0; bits < 0x7F800000; bits += 4097) {
       const double value = static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
@@ -143,7 +147,8 @@ TEST(SixteenBit, LimitsAreThoseOfIeee754) {
   EXPECT_EQ(decode(kFp16, 0x0001), 0x1p-24F);
   EXPECT_EQ(decode(kBf16, 0x7F7F), 0x1.FEp127F);
   EXPECT_EQ(decode(kBf16, 0x0001), 0x1p-133F);
-  EXPECT_EQ(encode(kFp16, 65520, ElementRounding::nearest_even), 0x7BFFU);
+  EXPECT_EQ(encode(kFp16, 65520, ElementRounding::nearest_even), 0x7C00U);
+  EXPECT_EQ(encode(kFp16, 65520, ElementRounding::nearest_even, Overflow::saturate), 0x7BFFU);
   for (const FloatLayout* layout : {&kFp16, &kBf16}) {
     EXPECT_EQ(decode(*layout, encode(*layout, static_cast<double>(kInfinity), ElementRounding::nearest_even)),
               kInfinity);
@@ -195,8 +200,8 @@ TEST(RowScale, IsAmaxOverTheLargestCode) {
 }
 
 TEST(RowScale, HasAFloorForInt8AndIsNeverZeroForFp8) {
-  EXPECT_EQ(outer_scale(ElementType::int8, 0.0F), 1e-5F);
-  EXPECT_EQ(outer_scale(ElementType::int8, 1e-4F), 1e-5F);
+  EXPECT_EQ(outer_scale(ElementType::int8, 0.0F), 1e-5F / 127);
+  EXPECT_EQ(outer_scale(ElementType::int8, 1e-4F), 1e-4F / 127);
   EXPECT_EQ(outer_scale(ElementType::e4m3, 0.0F), 1.0F);
   EXPECT_EQ(outer_scale(ElementType::e4m3, 0x1p-149F), 1.0F);
 }

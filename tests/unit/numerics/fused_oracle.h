@@ -30,7 +30,7 @@ inline float fused(float acc, const std::vector<Term>& terms, const Fusion& fusi
   if (std::isinf(acc)) return acc;
   int largest = acc == 0 ? -126 : std::max(std::ilogb(acc), -126);
   for (const Term& term : terms)
-    if (term.value != 0) largest = std::max(largest, term.alignment);
+    if (term.value != 0 || fusion.zeros == ZeroTerms::align) largest = std::max(largest, term.alignment);
   const Integer unit = Integer(1) << (kFraction + largest - fusion.fraction_bits);
   Integer total = of(static_cast<double>(acc)) / unit * unit;
   for (const Term& term : terms) total += term.value / unit * unit;

@@ -111,11 +111,14 @@ inline unsigned code_at(const QuantisedMatrix& matrix, std::int64_t row, std::in
 // Element times block scale: exact in a double (at most 13 significant bits). NaN where the element, or any scale of
 // its block, is no finite number; the 16-bit formats keep their infinities. Formats of at most 8 bits are integers
 // times a scale: their zero is +0.
+inline double element_of(const Stored& format, unsigned code) {
+  return format.element != nullptr ? format.element->value(code) : twos_complement(code, format.bits) * format.step;
+}
+
 inline double value_at(const QuantisedMatrix& matrix, std::int64_t row, std::int64_t col) {
   const Stored& format = stored(matrix.format);
   const unsigned code = code_at(matrix, row, col);
-  const double element =
-      format.element != nullptr ? format.element->value(code) : twos_complement(code, format.bits) * format.step;
+  const double element = element_of(format, code);
   if (format.bits == 16) return element;
   double value = element;
   if (format.scale != ScaleKind::none) {
@@ -151,6 +154,13 @@ inline double value_at(const QuantisedMatrix& matrix, std::int64_t row, std::int
   }
   if (value == 0) return 0;
   return std::isfinite(value) ? value : kNan;
+}
+
+// The same as a number for itself: scales are unsigned, and a zero has the sign of its element.
+inline double decoded_at(const QuantisedMatrix& matrix, std::int64_t row, std::int64_t col) {
+  const double value = value_at(matrix, row, col);
+  if (value != 0 || stored(matrix.format).element == nullptr) return value;
+  return std::copysign(0.0, element_of(stored(matrix.format), code_at(matrix, row, col)));
 }
 
 }  // namespace oscsim::numerics::independent

@@ -25,12 +25,12 @@ struct Measured {
   std::vector<float> decoded;
 };
 
-Measured measure(FormatId format, const Matrix& matrix) {
+Measured measure(FormatId format, const Matrix& matrix, const numerics::CastOptions& options = {}) {
   Measured measured;
-  measured.error =
-      measure_cast(matrix.view(), numerics::quantise(format, matrix.view(), {}), [&](std::span<const float> values) {
-        measured.decoded.insert(measured.decoded.end(), values.begin(), values.end());
-      });
+  measured.error = measure_cast(matrix.view(), numerics::quantise(format, matrix.view(), options),
+                                [&](std::span<const float> values) {
+                                  measured.decoded.insert(measured.decoded.end(), values.begin(), values.end());
+                                });
   return measured;
 }
 
@@ -63,8 +63,11 @@ TEST(CastError, ScalesThatAreRoundedClipNothing) {
     EXPECT_EQ(measure(format, matrix_of(100, values)).error.clipped, 0) << name_of(format);
 }
 
-TEST(CastError, SaturatedNumbersOfSixteenBitsAreClipped) {
-  EXPECT_EQ(measure(FormatId::fp16, matrix_of(3, {65519, 65521, -1e9F})).error.clipped, 2);
+TEST(CastError, NumbersBeyondSixteenBitsAreClippedWhetherInfiniteOrSaturated) {
+  const Matrix matrix = matrix_of(4, {65519, 65521, -1e9F, INFINITY});
+  EXPECT_EQ(measure(FormatId::fp16, matrix).error.clipped, 2);
+  EXPECT_TRUE(std::isinf(measure(FormatId::fp16, matrix).error.max_abs_error));
+  EXPECT_EQ(measure(FormatId::fp16, matrix, {.overflow = numerics::Overflow::saturate}).error.clipped, 2);
 }
 
 TEST(CastError, NanIsSeenInEverySum) {

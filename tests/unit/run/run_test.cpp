@@ -138,7 +138,8 @@ TEST(Run, BranchArithmeticSwitchesVerify) {
   for (const char* setting :
        {"scheme.outliers.join=chain", "scheme.outliers.branch=fp16", "scheme.outliers.group=16",
         "scheme.outliers.group=64", "scheme.outliers.zero_weight_rows=true", "scheme.scale_rule=even",
-        "scheme.scale_rule=ceil", "scheme.scale_rule=rceil", "scheme.rounding=half_away"}) {
+        "scheme.scale_rule=ceil", "scheme.scale_rule=rceil", "scheme.rounding=half_away",
+        "scheme.rounding=nearest_even", "scheme.nvfp4_scale=te_main", "scheme.overflow=saturate"}) {
     RunOptions options = small_run("osc");
     options.settings = {setting};
     options.verify = true;

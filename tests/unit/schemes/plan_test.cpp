@@ -135,6 +135,8 @@ TEST(PlanGemm, SwitchesOfTheBranchReachThePlan) {
                       .zero_weight_rows = true};
   params.scale_rule = numerics::ScaleRule::even;
   params.rounding = numerics::ElementRounding::half_away;
+  params.nvfp4_scale = numerics::Nvfp4Scale::te_2x;
+  params.overflow = numerics::Overflow::saturate;
   const GemmPlan plan = plan_gemm(params, Position::o_in, 1, 1, 64);
   EXPECT_EQ(plan.passes[1].format, FormatId::fp16);
   EXPECT_EQ(plan.join, numerics::Join::chain);
@@ -142,6 +144,8 @@ TEST(PlanGemm, SwitchesOfTheBranchReachThePlan) {
   EXPECT_TRUE(plan.zero_weight_rows);
   EXPECT_EQ(plan.cast.scale_rule, numerics::ScaleRule::even);
   EXPECT_EQ(plan.cast.rounding, numerics::ElementRounding::half_away);
+  EXPECT_EQ(plan.cast.nvfp4_scale, numerics::Nvfp4Scale::te_2x);
+  EXPECT_EQ(plan.cast.overflow, numerics::Overflow::saturate);
 }
 
 TEST(PlanGemm, SixteenBitActivationsNeedNoWork) {
