@@ -2,11 +2,11 @@
 // The program: parses the command line, runs one command, and turns failures into messages and exit statuses.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <new>
 
 #include "models/base/error.h"
+#include "models/base/text.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/standard_output.h"
 #include "sim/cli/usage.h"
@@ -44,18 +44,11 @@ int dispatch(int argc, char** argv) {
   return action();
 }
 
-// A message may repeat names out of hostile files: what would steer the terminal becomes '?'.
-std::string harmless(std::string text) {
-  std::ranges::replace_if(
-      text, [](char letter) { return (letter >= 0 && letter < ' ' && letter != '\n') || letter == '\x7F'; }, '?');
-  return text;
-}
-
 int guarded(int argc, char** argv) {
   try {
     return dispatch(argc, argv);
   } catch (const InputError& error) {
-    fmt::print(stderr, "oscsim: {}\n", harmless(error.what()));
+    fmt::print(stderr, "oscsim: {}\n", printable(error.what()));
     return kWrongInput;
   } catch (const std::bad_alloc&) {
     fmt::print(stderr,
