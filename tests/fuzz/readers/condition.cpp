@@ -7,7 +7,7 @@
 namespace oscsim::fuzz {
 namespace {
 
-void read(std::string_view input) {
+void read_condition(std::string_view input) {
   config::Problems problems;
   const sweep::Condition condition(std::string(input), config::whole(kFile), problems);
   problems.throw_if_any();
@@ -15,7 +15,7 @@ void read(std::string_view input) {
     condition.holds([&](const std::string&) { return value; });
 }
 
-std::vector<Seed> seeds() {
+std::vector<Seed> condition_seeds() {
   const std::string path = "machine.cores";
   std::string chain = path + " <= 1";
   for (int i = 0; i < 200; ++i) chain += " or " + path + " <= 1";
@@ -37,8 +37,8 @@ std::vector<Seed> seeds() {
 
 Reader condition_reader() {
   return {.name = "condition",
-          .read = read,
-          .seeds = seeds,
+          .read = read_condition,
+          .seeds = condition_seeds,
           .words = {"machine.cores", "gemm.m", " or ", "<=", "!=", "==", "(", ")", "1e999", "64KiB", "1B/cycle"}};
 }
 

@@ -20,7 +20,7 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
   return text.replace(text.find(from), from.size(), to);
 }
 
-std::vector<Seed> seeds() {
+std::vector<Seed> config_json_seeds() {
   const std::string dense(kDense), moe(kMoe);
   return {{"dense", dense},
           {"moe", moe},
@@ -41,7 +41,7 @@ std::vector<Seed> seeds() {
           {"nul", dense + '\0' + "{}"}};
 }
 
-void read(std::string_view input) {
+void read_and_generate(std::string_view input) {
   const ModelShape shape = read_config_json(kFile, input);
   for (const Phase phase : {Phase::prefill, Phase::decode}) {
     TraceOptions options{.phase = phase, .tokens = 5, .context = 11, .lm_head = true, .attention = true};
@@ -62,8 +62,8 @@ void read(std::string_view input) {
 
 Reader config_json_reader() {
   return {.name = "config_json",
-          .read = read,
-          .seeds = seeds,
+          .read = read_and_generate,
+          .seeds = config_json_seeds,
           .longest = 1024,
           .words = {"\"num_experts\"", "\"num_local_experts\"", "\"layer_types\"", "\"sliding_attention\"",
                     "\"full_attention\"", "\"use_sliding_window\"", "\"sliding_window\"", "\"max_window_layers\"",

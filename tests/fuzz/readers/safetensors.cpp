@@ -25,7 +25,7 @@ std::string tensor(const std::string& name, const std::string& dtype, const std:
   return fmt::format(R"("{}":{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})", name, dtype, shape, begin, end);
 }
 
-std::vector<Seed> seeds() {
+std::vector<Seed> safetensors_seeds() {
   const std::string f32 = tensor("a", "F32", "[2,3]", 0, 24);
   const std::string bf16 = tensor("model.layers.0.attn_in", "BF16", "[2,2]", 24, 32);
   return {
@@ -53,7 +53,7 @@ std::vector<Seed> seeds() {
 }
 
 // Every byte that an accepted header promises is in the file.
-void read(std::string_view input) {
+void read_safetensors_input(std::string_view input) {
   const auto file = std::as_bytes(std::span(input));
   const SafetensorsHeader header = read_safetensors_header(kFile, file);
   for (const auto& [name, entry] : header.tensors)
@@ -61,7 +61,7 @@ void read(std::string_view input) {
 }
 
 // As if everything to the last brace were the header: edits of its text are then seen.
-void mend(std::string& input) {
+void mend_length(std::string& input) {
   const std::size_t end = input.rfind('}');
   if (end != std::string::npos && end >= kLength) write_length(input, end + 1 - kLength);
 }
@@ -70,12 +70,12 @@ void mend(std::string& input) {
 
 Reader safetensors_reader() {
   return {.name = "safetensors",
-          .read = read,
-          .seeds = seeds,
+          .read = read_safetensors_input,
+          .seeds = safetensors_seeds,
           .longest = 1024,
           .words = {"\"dtype\"", "\"shape\"", "\"data_offsets\"", "\"__metadata__\"", "\"F32\"", "\"F4\"",
                     "\"F8_E4M3FNUZ\"", "[0,0]", "null", "18446744073709551615"},
-          .mend = mend};
+          .mend = mend_length};
 }
 
 }  // namespace oscsim::fuzz

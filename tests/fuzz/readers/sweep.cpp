@@ -8,7 +8,7 @@ namespace oscsim::fuzz {
 namespace {
 
 // The files that most sweeps name, read once.
-const RunFiles& files() {
+const RunFiles& base_files() {
   static const RunFiles kFiles = [] {
     RunFiles files;
     const sweep::BaseParams base;
@@ -21,7 +21,7 @@ const RunFiles& files() {
   return kFiles;
 }
 
-std::vector<Seed> seeds() {
+std::vector<Seed> sweep_seeds() {
   const std::string head = "schema: 1\nbase: {gemms: [\"8,16,64\"]}\n";
   std::vector<Seed> good = files_of("configs/sweeps", ".yaml");
   good.push_back({"range", head + "axes: {machine.cores: {from: 1, to: 32, scale: log2}}\n"});
@@ -42,9 +42,9 @@ std::vector<Seed> seeds() {
 
 Reader sweep_reader() {
   return {.name = "sweep",
-          .read = [](std::string_view input) { sweep::read_sweep(kFile, std::string(input), files()); },
-          .seeds = seeds,
-          .longest = 1024,
+          .read = [](std::string_view input) { sweep::read_sweep(kFile, std::string(input), base_files()); },
+          .seeds = sweep_seeds,
+          .longest = 2048,
           .words = {"axes", "linked", "where", "points", "random", "generate", "gemms", "machine.cores", "gemm.m",
                     "{from: 1, to: 9, count: 3}", "scale: log10", "step", "<=", " or "}};
 }
