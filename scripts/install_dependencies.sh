@@ -10,7 +10,7 @@ if [[ "${1:-}" == --develop ]]; then
   packages+=(libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev libdnnl-dev slurm-wlm slurm-client munge clang-format clang-tidy
     python3 python3-venv python3-torch chromium)
 elif [[ "${1:-}" == --fuzz ]]; then
-  packages=(clang-14 libclang-rt-14-dev libfmt-dev libboost-dev nlohmann-json3-dev libcli11-dev)
+  packages+=(clang-14 libclang-rt-14-dev)
 elif [[ $# -gt 0 ]]; then
   echo "usage: $0 [--develop | --fuzz]" >&2
   exit 2

@@ -26,10 +26,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string nearest_name(std::string_view name, std::span<const std::string> candidates) {
+  constexpr std::size_t kLongest = 1000;  // letters; nobody mistypes more, and the time grows with the square
   std::string best;
+  if (name.size() > kLongest) return best;
   // Up to a third of the letters, two in short names, but never all of them.
   std::size_t best_distance = std::min(name.size(), std::max<std::size_t>(2, name.size() / 3) + 1);
   for (const std::string& candidate : candidates) {
+    if (candidate.size() > kLongest) continue;
     const std::size_t distance = edit_distance(name, candidate);
     if (distance < best_distance) {
       best_distance = distance;

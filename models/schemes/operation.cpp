@@ -23,9 +23,12 @@ constexpr RowOperation kRowOperations[] = {
 }  // namespace
 
 Macs attention_macs(const AttentionSizes& sizes) {
-  // The sum of visible() over the queries.
-  const std::int64_t first = sizes.visible(0), last = sizes.visible(sizes.queries - 1);
-  const std::int64_t pairs = (first + last) * sizes.queries / 2;
+  // The sum over the queries of the keys that each sees: a ramp, then `window` each.
+  const std::int64_t before = sizes.end_key(0) - 1;
+  const std::int64_t ramp =
+      sizes.window == 0 ? sizes.queries : std::clamp<std::int64_t>(sizes.window - before, 0, sizes.queries);
+  const std::int64_t last = ramp == 0 ? 0 : sizes.end_key(ramp - 1);
+  const std::int64_t pairs = (before + 1 + last) * ramp / 2 + (sizes.queries - ramp) * sizes.window;
   return Macs(2 * sizes.sequences * sizes.heads * sizes.head_dim * pairs);
 }
 

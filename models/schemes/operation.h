@@ -26,16 +26,21 @@ enum class OperationKind : std::uint8_t {
 };
 
 // Attention of `sequences` sequences: `queries` new tokens of each against `keys` tokens, the last of which are the
-// new ones. heads / kv_heads query heads share a head of keys and values. Causal: query i sees all keys up to its own.
+// new ones. heads / kv_heads query heads share a head of keys and values. Causal: query i sees all keys up to its own,
+// with a window only the last `window` of them, its own included (as Hugging Face's masks have it).
 struct AttentionSizes {
   std::int64_t sequences = 1;
   std::int64_t heads = 1, kv_heads = 1, head_dim = 1;
   std::int64_t queries = 1, keys = 1;
   bool causal = true;
+  std::int64_t window = 0;  // 0: none
 
   std::int64_t group() const { return heads / kv_heads; }
-  // Keys that the query at `index` of its sequence sees.
-  std::int64_t visible(std::int64_t index) const { return causal ? keys - queries + index + 1 : keys; }
+  // The keys that the query at `index` of its sequence sees: from first_key() to before end_key().
+  std::int64_t end_key(std::int64_t index) const { return causal ? keys - queries + index + 1 : keys; }
+  std::int64_t first_key(std::int64_t index) const {
+    return window == 0 || end_key(index) <= window ? 0 : end_key(index) - window;
+  }
   friend bool operator==(const AttentionSizes&, const AttentionSizes&) = default;
 };
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <tbb/global_control.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <new>
 #include <string_view>
@@ -11,6 +10,7 @@
 #include <thread>
 
 #include "models/base/error.h"
+#include "models/base/text.h"
 #include "sim/cli/commands.h"
 #include "sim/cli/standard_output.h"
 #include "sim/cli/usage.h"
@@ -62,18 +62,11 @@ bool is_missing_thread(const std::exception& error) {
   return std::string_view(error.what()).starts_with("pthread_create");
 }
 
-// A message may repeat names out of hostile files: what would steer the terminal becomes '?'.
-std::string harmless(std::string text) {
-  std::ranges::replace_if(
-      text, [](char letter) { return (letter >= 0 && letter < ' ' && letter != '\n') || letter == '\x7F'; }, '?');
-  return text;
-}
-
 int guarded(int argc, char** argv) {
   try {
     return dispatch(argc, argv);
   } catch (const InputError& error) {
-    fmt::print(stderr, "oscsim: {}\n", harmless(error.what()));
+    fmt::print(stderr, "oscsim: {}\n", printable(error.what()));
     return kWrongInput;
   } catch (const std::bad_alloc&) {
     fmt::print(stderr,

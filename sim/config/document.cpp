@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "models/base/error.h"
+#include "models/base/text.h"
 #include "sim/config/files.h"
 
 namespace oscsim::config {
@@ -23,20 +24,6 @@ namespace {
   problems.add(place, std::move(message));
   problems.throw_if_any();
   throw DefectError("a problem was added and is gone");
-}
-
-// Number of bytes of the UTF-8 character at the start of `text`, or 0 when there is no valid one (RFC 3629).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  if (byte(0) < 0x80) return 1;
-  const std::size_t length = byte(0) >= 0xF0 ? 4 : byte(0) >= 0xE0 ? 3 : 2;
-  if (byte(0) < 0xC2 || byte(0) > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  const bool is_overlong = (byte(0) == 0xE0 && byte(1) < 0xA0) || (byte(0) == 0xF0 && byte(1) < 0x90);
-  const bool is_surrogate = byte(0) == 0xED && byte(1) >= 0xA0;
-  const bool is_beyond_unicode = byte(0) == 0xF4 && byte(1) >= 0x90;
-  return is_overlong || is_surrogate || is_beyond_unicode ? 0 : length;
 }
 
 // What yaml-cpp would guess at or take silently: other encodings, control characters, tabs as indentation.

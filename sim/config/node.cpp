@@ -72,15 +72,4 @@ std::string Node::description() const {
   return "nothing";
 }
 
-std::string excerpt(std::string_view text) {
-  constexpr std::size_t kLongest = 60;
-  std::size_t length = std::min(text.size(), kLongest);
-  // Never cut a UTF-8 sequence: step back over its continuation bytes.
-  while (length < text.size() && length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) --length;
-  std::string shown(text.substr(0, length));
-  for (char& letter : shown)
-    if (static_cast<unsigned char>(letter) < 0x20 || letter == 0x7F) letter = ' ';
-  return length < text.size() ? shown + "..." : shown;
-}
-
 }  // namespace oscsim::config

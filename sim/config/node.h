@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "models/base/text.h"
 #include "sim/config/problems.h"
 
 namespace oscsim::config {
@@ -50,7 +51,6 @@ struct Node::Entry {
   Node value;
 };
 
-// `text` as it may stand in a one-line message: control characters replaced, at most 60 bytes.
-std::string excerpt(std::string_view text);
+using oscsim::excerpt;  // of what a node holds, for messages
 
 }  // namespace oscsim::config

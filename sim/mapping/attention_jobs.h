@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How attention is cut: query rows that share a head of keys and values are stacked token by token, as they lie in
-// memory, and cut into blocks of rows; a causal block takes the keys that its last row sees.
+// memory, and cut into blocks of rows; a block takes the keys that one of its rows sees, in whole tiles at both ends.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,11 @@ inline constexpr std::int64_t kFp32 = 4;             // bytes
 struct AttentionJob {
   std::int64_t pair = 0;  // sequence and head of keys and values
   std::int64_t row = 0, rows = 0;
-  std::int64_t keys = 0;  // that it needs
+  std::int64_t first_key = 0, end_key = 0;  // of those that one of its rows sees
+
+  std::int64_t keys() const { return end_key - first_key; }
+  // Tiles, or stages, of `size` keys that hold them; they begin at multiples of it.
+  std::int64_t pieces(std::int64_t size) const { return tiles_of(end_key, size) - first_key / size; }
 };
 
 inline std::int64_t attention_pairs(const AttentionSizes& sizes) {
@@ -36,9 +40,10 @@ inline std::int64_t row_blocks(const AttentionSizes& sizes, std::int64_t rows) {
 // Block `index` of the row blocks of a pair.
 inline AttentionJob attention_job(const AttentionSizes& sizes, std::int64_t rows, std::int64_t pair,
                                   std::int64_t index) {
-  AttentionJob job{.pair = pair, .row = index * rows, .rows = 0, .keys = 0};
+  AttentionJob job{.pair = pair, .row = index * rows};
   job.rows = std::min(rows, stacked_rows(sizes) - job.row);
-  job.keys = sizes.visible((job.row + job.rows - 1) / sizes.group());
+  job.first_key = sizes.first_key(job.row / sizes.group());
+  job.end_key = sizes.end_key((job.row + job.rows - 1) / sizes.group());
   return job;
 }
 

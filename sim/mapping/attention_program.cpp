@@ -40,17 +40,17 @@ struct CoreWork {
 // A tile of scores: where it is in its job, and how many tiles, stages and jobs came before it on this core.
 class TileCursor {
  public:
-  explicit TileCursor(const CoreWork& work) : work_(&work) {}
+  explicit TileCursor(const CoreWork& work) : work_(&work), key_(at_end() ? 0 : first_tile()) {}
 
   bool at_end() const { return job_ == static_cast<std::int64_t>(work_->jobs.size()); }
   const AttentionJob& job() const { return work_->jobs[static_cast<std::size_t>(job_)]; }
   std::int64_t job_index() const { return job_; }
   std::int64_t index() const { return index_; }
   std::int64_t stage_index() const { return stages_; }
-  std::int64_t keys() const { return std::min(work_->tiling.keys, job().keys - key_); }
-  bool first_of_job() const { return key_ == 0; }
-  bool last_of_job() const { return key_ + work_->tiling.keys >= job().keys; }
-  bool first_of_stage() const { return key_ % work_->tiling.stage == 0; }
+  std::int64_t keys() const { return std::min(work_->tiling.keys, job().end_key - key_); }
+  bool first_of_job() const { return key_ == first_tile(); }
+  bool last_of_job() const { return key_ + work_->tiling.keys >= job().end_key; }
+  bool first_of_stage() const { return first_of_job() || key_ % work_->tiling.stage == 0; }
   bool last_of_stage() const { return last_of_job() || (key_ + work_->tiling.keys) % work_->tiling.stage == 0; }
 
   void advance() {
@@ -59,8 +59,8 @@ class TileCursor {
     key_ += work_->tiling.keys;
     if (ends_stage) ++stages_;
     if (!ends_job) return;
-    key_ = 0;
     ++job_;
+    key_ = at_end() ? 0 : first_tile();
   }
 
   Region queries(std::int64_t k, std::int64_t depth) const { return rows_of(TensorId::a, k, depth); }
@@ -79,12 +79,13 @@ class TileCursor {
   }
 
  private:
+  std::int64_t first_tile() const { return job().first_key / work_->tiling.keys * work_->tiling.keys; }
   Region rows_of(TensorId tensor, std::int64_t k, std::int64_t depth) const {
     return {tensor, job().pair * stacked_rows(work_->sizes()) + job().row, job().rows, k, depth};
   }
 
   const CoreWork* work_;
-  std::int64_t job_ = 0, key_ = 0;
+  std::int64_t job_ = 0, key_;
   std::int64_t index_ = 0, stages_ = 0;
 };
 
@@ -327,7 +328,7 @@ std::vector<std::vector<AttentionJob>> dealt_jobs(const AttentionSizes& sizes, s
   const std::int64_t blocks = row_blocks(sizes, rows);
   for (std::int64_t pair = 0; pair < attention_pairs(sizes); ++pair)
     for (std::int64_t block = 0; block < blocks; ++block) jobs.push_back(attention_job(sizes, rows, pair, block));
-  std::ranges::stable_sort(jobs, std::greater{}, [](const AttentionJob& job) { return job.rows * job.keys; });
+  std::ranges::stable_sort(jobs, std::greater{}, [](const AttentionJob& job) { return job.rows * job.keys(); });
   using Load = std::pair<std::int64_t, std::size_t>;  // work so far, core
   std::priority_queue<Load, std::vector<Load>, std::greater<>> loads;
   std::vector<std::vector<AttentionJob>> dealt(std::min<std::size_t>(jobs.size(), static_cast<std::size_t>(cores)));
@@ -336,7 +337,7 @@ std::vector<std::vector<AttentionJob>> dealt_jobs(const AttentionSizes& sizes, s
     const auto [load, core] = loads.top();
     loads.pop();
     dealt[core].push_back(job);
-    loads.emplace(load + job.rows * job.keys, core);
+    loads.emplace(load + job.rows * job.keys(), core);
   }
   return dealt;
 }

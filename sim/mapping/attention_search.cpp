@@ -106,11 +106,11 @@ class AttentionSearch {
 
   Cost job_cost(const AttentionTiling& tiling, const AttentionJob& job) const {
     const std::int64_t head_dim = sizes().head_dim;
-    const auto tiles = static_cast<double>(tiles_of(job.keys, tiling.keys));
-    const auto stages = static_cast<double>(tiles_of(job.keys, tiling.stage));
+    const auto tiles = static_cast<double>(job.pieces(tiling.keys));
+    const auto stages = static_cast<double>(job.pieces(tiling.stage));
     const auto steps_d = static_cast<double>(tiles_of(head_dim, tiling.step_d));
     const auto steps_keys = static_cast<double>(tiles_of(tiling.keys, tiling.step_keys));
-    const std::int64_t keys = std::min(tiling.keys, job.keys);
+    const std::int64_t keys = std::min(tiling.keys, job.end_key);
     const auto matrix = [&](std::int64_t n, std::int64_t k, double steps) {
       return steps * units::matrix_time(unit_, pass_.bits(), job.rows, n, k).occupancy.real();
     };
@@ -150,11 +150,10 @@ class AttentionSearch {
       const Cost cost = job_cost(tiling, job);
       total.add(cost, pairs);
       longest = std::max(longest, cost.slowest());
-      first_fill = cost.load / static_cast<double>(tiles_of(job.keys, tiling.stage));
-      loaded +=
-          pairs * static_cast<double>((bytes(job.rows, sizes().head_dim) +
-                                       bytes(tiles_of(job.keys, tiling.stage) * tiling.stage, sizes().head_dim) * 2)
-                                          .count());
+      first_fill = cost.load / static_cast<double>(job.pieces(tiling.stage));
+      loaded += pairs * static_cast<double>((bytes(job.rows, sizes().head_dim) +
+                                             bytes(job.pieces(tiling.stage) * tiling.stage, sizes().head_dim) * 2)
+                                                .count());
     }
     const auto jobs = pairs * static_cast<double>(blocks);
     const auto cores = static_cast<double>(machine_.cores);

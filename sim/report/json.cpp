@@ -129,7 +129,7 @@ Json sizes_of(const Operation& operation) {
   if (const auto* sizes = std::get_if<AttentionSizes>(&operation.sizes))
     return {{"sequences", sizes->sequences}, {"heads", sizes->heads},     {"kv_heads", sizes->kv_heads},
             {"head_dim", sizes->head_dim},   {"queries", sizes->queries}, {"keys", sizes->keys},
-            {"causal", sizes->causal}};
+            {"causal", sizes->causal},       {"window", sizes->window}};
   const auto& sizes = std::get<RowSizes>(operation.sizes);
   return {{"rows", sizes.rows}, {"width", sizes.width}};
 }

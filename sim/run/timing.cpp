@@ -104,8 +104,8 @@ std::string key_of(const ActivationPlan& plan, std::int64_t rows, std::int64_t k
 
 std::string key_of(const AttentionPlan& plan) {
   const AttentionSizes& sizes = plan.sizes;
-  return fmt::format("attention {} {} {} {} {} {} {} {}", name_of(plan.format), sizes.sequences, sizes.heads,
-                     sizes.kv_heads, sizes.head_dim, sizes.queries, sizes.keys, sizes.causal);
+  return fmt::format("attention {} {} {} {} {} {} {} {} {}", name_of(plan.format), sizes.sequences, sizes.heads,
+                     sizes.kv_heads, sizes.head_dim, sizes.queries, sizes.keys, sizes.causal, sizes.window);
 }
 
 std::string key_of(const RowPlan& plan) {

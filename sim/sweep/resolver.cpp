@@ -54,8 +54,8 @@ std::string gemm_text(const GemmParams& gemm) {
 void append(std::string& text, const Operation& operation) {
   text += fmt::format("{} {}", operation.name, name_of(operation.kind));
   if (const auto* sizes = std::get_if<AttentionSizes>(&operation.sizes)) {
-    text += fmt::format(" {} {} {} {} {} {} {}\n", sizes->sequences, sizes->heads, sizes->kv_heads, sizes->head_dim,
-                        sizes->queries, sizes->keys, sizes->causal);
+    text += fmt::format(" {} {} {} {} {} {} {} {}\n", sizes->sequences, sizes->heads, sizes->kv_heads, sizes->head_dim,
+                        sizes->queries, sizes->keys, sizes->causal, sizes->window);
   } else {
     const auto& rows = std::get<RowSizes>(operation.sizes);
     text += fmt::format(" {} {} {} {}\n", rows.rows, rows.width, rows.head_dim, rows.experts_per_token);

@@ -23,7 +23,7 @@ using Choices = std::span<const Choice>;
 
 class Resolver {
  public:
-  explicit Resolver(BaseParams base) : base_(std::move(base)) {}
+  explicit Resolver(BaseParams base, RunFiles files = {}) : base_(std::move(base)), files_(std::move(files)) {}
 
   // Faults of the base, at `place` unless they have one of their own. Call it first.
   void check_base(const config::Place& place, config::Problems& problems);

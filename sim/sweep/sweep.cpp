@@ -230,17 +230,22 @@ std::vector<Point> points_of(const Sweep& sweep) {
 
 Sweep read_sweep(const std::string& argument) {
   const std::filesystem::path path = config::locate("configs/sweeps", argument);
-  const std::string text = config::read_file(path, config::kLargestFile);
+  Sweep sweep = read_sweep(path, config::read_file(path, config::kLargestFile));
+  sweep.points = points_of(sweep);
+  return sweep;
+}
+
+Sweep read_sweep(const std::filesystem::path& path, std::string text, RunFiles files) {
   Sweep sweep;
   sweep.file = path.string();
   sweep.name = path.stem().string();
   sweep.sha256 = oscsim::sha256(text);
   Problems problems;
-  const Node root = config::load_text(text, sweep.file, problems);
+  const Node root = config::load_text(std::move(text), sweep.file, problems);
   sweep.head = config::read<SweepFile>(root, problems);
   const Node* base = root.find("base");
   const config::Place place = base != nullptr ? base->place() : root.place();
-  sweep.resolver = std::make_shared<Resolver>(sweep.head.base);
+  sweep.resolver = std::make_shared<Resolver>(sweep.head.base, std::move(files));
   if (base != nullptr) sweep.resolver->check_base(place, problems);
   read_axes(sweep, problems);
   if (sweep.axes.empty() && problems.empty()) problems.add(root.place(), "nothing varies: give axes, linked or points");
@@ -248,7 +253,6 @@ Sweep read_sweep(const std::string& argument) {
   check_axes(sweep, problems);
   read_conditions(sweep, problems);
   problems.throw_if_any();
-  sweep.points = points_of(sweep);
   return sweep;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,10 @@ struct Sweep {
 
 // `argument` is a file, or a name in configs/sweeps. InputError with everything that is wrong with it.
 Sweep read_sweep(const std::string& argument);
+
+// As read_sweep, of a file's content, but without the points. Files that the base names are not read anew when they
+// are in `files`.
+Sweep read_sweep(const std::filesystem::path& path, std::string text, RunFiles files = {});
 
 // The grid's points that meet the conditions, or the seeded choice of them, in grid order.
 std::vector<Point> points_of(const Sweep& sweep);

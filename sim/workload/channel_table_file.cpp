@@ -7,6 +7,7 @@
 #include "models/base/error.h"
 #include "models/base/quantity.h"
 #include "sim/config/atomic_file.h"
+#include "sim/config/files.h"
 #include "sim/config/reader.h"
 #include "sim/config/writer.h"
 
@@ -74,8 +75,12 @@ ChannelTable ChannelTableFile::find(const std::string& input, std::int64_t k, st
 }
 
 ChannelTableFile read_channel_tables(const std::string& path) {
+  return read_channel_tables(path, config::read_file(path, config::kLargestFile));
+}
+
+ChannelTableFile read_channel_tables(const std::string& path, std::string text) {
   config::Problems problems;
-  const config::Node root = config::load_file(path, problems);
+  const config::Node root = config::load_text(std::move(text), path, problems);
   auto file = config::read<ChannelTableFile>(root, problems);
   problems.throw_if_any();
   file.path = path;

@@ -88,6 +88,7 @@ struct ChannelTableFile {
 // InputError with file:line:column for everything that is wrong: keys, values, channels beyond the group, an input that
 // is there twice.
 ChannelTableFile read_channel_tables(const std::string& path);
+ChannelTableFile read_channel_tables(const std::string& path, std::string text);  // of that content
 
 void write_channel_tables(const std::string& path, const ChannelTableFile& file);
 

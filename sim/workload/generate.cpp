@@ -38,6 +38,7 @@ Pass pass_of(const TraceOptions& options) {
 struct Block {
   std::int64_t first, last;
   bool has_experts;
+  std::int64_t window;  // of its attention; 0: none
   std::string layers() const { return first == last ? std::to_string(first) : fmt::format("{}-{}", first, last); }
 };
 
@@ -49,6 +50,7 @@ class Generator {
     layers_ = options.layers.value_or(all);
     if (layers_.first < 0 || layers_.first > layers_.last || layers_.last > all.last)
       input_error("layers {}-{}; {} has layers 0-{}", layers_.first, layers_.last, shape.name, all.last);
+    require_few();
   }
 
   TraceDocument run() {
@@ -61,7 +63,7 @@ class Generator {
     document.source = shape_.source;
     for (const Block& block : blocks()) {
       layers_text_ = block.layers();
-      attention();
+      attention(block.window);
       if (block.has_experts)
         experts(block.first);
       else
@@ -75,17 +77,31 @@ class Generator {
   }
 
  private:
+  // Before anything is made for each layer and expert.
+  void require_few() const {
+    constexpr auto kMost = static_cast<std::int64_t>(kMostGemms);
+    const std::int64_t layers = layers_.last - layers_.first + 1;
+    if (layers > kMost) input_error("{} has {} layers: more than {} GEMMs in one trace", shape_.name, layers, kMostGemms);
+    std::int64_t experts = 0;
+    for (std::int64_t layer = layers_.first; layer <= layers_.last; ++layer)
+      if (shape_.has_experts(layer)) experts += shape_.experts;
+    if (experts > kMost)
+      input_error("{} has {} experts in each of {} layers: more than {} GEMMs in one trace", shape_.name, shape_.experts,
+                  experts / shape_.experts, kMostGemms);
+  }
+
   // Skewed rows differ from layer to layer: every layer with experts is then a block of its own.
   std::vector<Block> blocks() const {
     std::vector<Block> blocks;
     for (std::int64_t layer = layers_.first; layer <= layers_.last; ++layer) {
       const bool has_experts = shape_.has_experts(layer);
+      const std::int64_t window = options_.attention ? shape_.window_of(layer) : 0;
       const bool joins = !blocks.empty() && blocks.back().has_experts == has_experts &&
-                         !(has_experts && options_.rows == ExpertRows::skewed);
+                         blocks.back().window == window && !(has_experts && options_.rows == ExpertRows::skewed);
       if (joins)
         blocks.back().last = layer;
       else
-        blocks.push_back({layer, layer, has_experts});
+        blocks.push_back({layer, layer, has_experts, window});
     }
     return blocks;
   }
@@ -118,8 +134,11 @@ class Generator {
     return entry;
   }
 
-  void attention_product() {
+  // With a window the keys before those that the first new token sees are neither needed nor kept.
+  void attention_product(std::int64_t window) {
     if (!options_.attention) return;
+    const std::int64_t context = window == 0 ? options_.context : std::min(options_.context, window - 1);
+    const std::int64_t keys = context + pass_.tokens;
     TraceEntry& entry = add_operation(OperationKind::attention, kLayer + "self_attn.attention");
     entry.layers = layers_text_;
     entry.attention = {.sequences = pass_.sequences,
@@ -127,11 +146,12 @@ class Generator {
                        .kv_heads = shape_.kv_heads,
                        .head_dim = shape_.head_dim,
                        .queries = pass_.tokens,
-                       .keys = options_.context + pass_.tokens,
-                       .causal = true};
+                       .keys = keys,
+                       .causal = true,
+                       .window = keys > window ? window : 0};
   }
 
-  void attention() {
+  void attention(std::int64_t window) {
     const std::int64_t rows = pass_.rows();
     add_rows(OperationKind::rms_norm, "input_layernorm", {.rows = rows, .width = shape_.hidden});
     add("self_attn.q_proj", Position::attn_in, shape_.q_dim(), shape_.hidden, "attn_in");
@@ -142,7 +162,7 @@ class Generator {
     add_rows(OperationKind::rms_norm, "self_attn.k_norm", {.rows = rows * shape_.kv_heads, .width = shape_.head_dim});
     add_rows(OperationKind::rope, "self_attn.rope",
              {.rows = rows, .width = shape_.q_dim() + shape_.kv_dim(), .head_dim = shape_.head_dim});
-    attention_product();
+    attention_product(window);
     add("self_attn.o_proj", Position::o_in, shape_.hidden, shape_.q_dim(), "o_in");
     add_rows(OperationKind::residual, "self_attn.residual", {.rows = rows, .width = shape_.hidden});
     add_rows(OperationKind::rms_norm, "post_attention_layernorm", {.rows = rows, .width = shape_.hidden});

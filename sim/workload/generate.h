@@ -38,9 +38,11 @@ TraceDocument generate(const ModelShape& shape, const TraceOptions& options);
 std::vector<std::int64_t> expert_rows(const ModelShape& shape, std::int64_t tokens, std::int64_t layer,
                                       const TraceOptions& options);
 
-// A topology file of SCALE-Sim for GEMMs: lines "Layer,M,N,K", a heading, trailing commas and empty lines allowed.
+// A topology file of SCALE-Sim: GEMMs ("Layer,M,N,K", or "M,N,K"), or convolutions as the GEMMs of their im2col. A
+// heading, trailing commas and empty lines are allowed; columns of no meaning here are named in the source.
 // InputError with file:line.
 TraceDocument read_csv(const std::string& path);
+TraceDocument read_csv(const std::string& path, const std::string& text);  // of that content
 
 }  // namespace oscsim
 

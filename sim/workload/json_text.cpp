@@ -6,11 +6,15 @@
 #include <vector>
 
 #include "models/base/error.h"
+#include "models/base/text.h"
 
 namespace oscsim {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr std::string_view kPythonNumbers[] = {"NaN", "Infinity", "-Infinity"};
+constexpr std::string_view kBlanks = " \t\r\n", kBeforeValue = ":[,", kBehindValue = ",]}";
 
 // The parser's own words without its "[json.exception...] parse error at line 1, column 2: " in front.
 std::string reason(const Json::parse_error& error) {
@@ -48,6 +52,33 @@ Json parse_json(std::string_view text, const std::string& origin, int deepest) {
   }
 }
 
+Json parse_python_json(std::string_view text, const std::string& origin) {
+  // Only what is no JSON otherwise: outside texts, where a value stands.
+  std::string quoted;
+  bool is_text = false, is_value = true;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::string_view rest = text.substr(at);
+    const auto word = std::ranges::find_if(kPythonNumbers, [&](std::string_view one) {
+      if (!rest.starts_with(one)) return false;
+      const std::size_t next = rest.find_first_not_of(kBlanks, one.size());
+      return (next == std::string_view::npos || kBehindValue.find(rest[next]) != std::string_view::npos);
+    });
+    if (!is_text && is_value && word != std::end(kPythonNumbers)) {
+      quoted += fmt::format("\"{}\"", *word);
+      at += word->size();
+      is_value = false;
+      continue;
+    }
+    const std::size_t length = is_text && text[at] == '\\' && rest.size() > 1 ? 2 : 1;
+    if (text[at] == '"') is_text = !is_text;
+    if (kBlanks.find(text[at]) == std::string_view::npos)
+      is_value = kBeforeValue.find(text[at]) != std::string_view::npos;
+    quoted += rest.substr(0, length);
+    at += length;
+  }
+  return parse_json(quoted.size() == text.size() ? text : quoted, origin);
+}
+
 std::string json_kind(const Json& value) {
   if (value.is_null()) return "null";
   if (value.is_number_float()) return "the number " + value.dump();
@@ -56,7 +87,7 @@ std::string json_kind(const Json& value) {
   if (value.is_array()) return "a list";
   if (value.is_object()) return "an object";
   const std::string& text = value.get_ref<const std::string&>();
-  return "the text '" + (text.size() > 60 ? text.substr(0, 60) + "..." : text) + "'";
+  return "the text '" + excerpt(text) + "'";
 }
 
 }  // namespace oscsim

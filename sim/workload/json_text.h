@@ -12,6 +12,9 @@ namespace oscsim {
 // deeper than `deepest` ("<origin>: ...").
 nlohmann::json parse_json(std::string_view text, const std::string& origin, int deepest = 64);
 
+// As parse_json, and NaN, Infinity and -Infinity without quotes, which Python writes: they become texts of that name.
+nlohmann::json parse_python_json(std::string_view text, const std::string& origin);
+
 // "a number", "a string", ...
 std::string json_kind(const nlohmann::json& value);
 

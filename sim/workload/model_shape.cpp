@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "models/base/error.h"
+#include "models/base/text.h"
 
 namespace oscsim {
 namespace {
@@ -37,7 +38,13 @@ std::string lower(std::string text) {
 }  // namespace
 
 bool ModelShape::has_experts(std::int64_t layer) const {
-  return experts > 0 && (layer + 1) % sparse_step == 0 && std::ranges::find(dense_layers, layer) == dense_layers.end();
+  return experts > 0 && (layer + 1) % sparse_step == 0 && !std::ranges::binary_search(dense_layers, layer);
+}
+
+std::int64_t ModelShape::window_of(std::int64_t layer) const {
+  const bool slides =
+      sliding_layers ? std::ranges::binary_search(*sliding_layers, layer) : layer >= first_sliding_layer;
+  return slides ? window : 0;
 }
 
 std::vector<std::string> model_names() {
@@ -67,7 +74,7 @@ ModelShape shape_of(const std::string& model) {
   }
   const std::string nearest = nearest_name(wanted, candidates);
   const auto found = std::ranges::find_if(kModels, [&](const Row& row) { return lower(row.name) == nearest; });
-  input_error("unknown model '{}'; allowed: {}, or a config.json{}", model, joined(model_names()),
+  input_error("unknown model '{}'; allowed: {}, or a config.json{}", excerpt(model), joined(model_names()),
               found == kModels.end() ? "" : fmt::format("; did you mean '{}'?", found->name));
 }
 

@@ -79,6 +79,8 @@ struct TraceEntry {
     size("queries", sizes.queries, "new tokens of each sequence");
     size("keys", sizes.keys, "keys of each sequence, those of the new tokens included");
     visit("causal", sizes.causal, {.meaning = "a query sees no later key"});
+    visit("window", sizes.window,
+          {.min = 0, .max = kMost, .meaning = "a query sees so many keys, its own the last; 0: no sliding window"});
   }
 
   template <class Visitor, class Sizes>
@@ -145,6 +147,7 @@ Trace expand(const TraceDocument& document, const std::string& origin);
 // The file's content. InputError with file:line:column for everything that is wrong with it.
 TraceDocument read_trace_document(const std::string& path);
 Trace read_trace(const std::string& path);
+Trace read_trace(const std::string& path, std::string text);  // of that content
 
 // YAML that reads back as the same document.
 std::string to_yaml(const TraceDocument& document);

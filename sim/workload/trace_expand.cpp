@@ -2,6 +2,7 @@
 // From the entries of a trace file to GEMMs and operations.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "models/base/error.h"
 #include "sim/workload/trace_document.h"
@@ -90,6 +91,7 @@ void check_attention(const AttentionSizes& sizes) {
     input_error("{} heads do not share {} kv_heads evenly", sizes.heads, sizes.kv_heads);
   if (sizes.causal && sizes.keys < sizes.queries)
     input_error("{} keys for {} queries: keys include those of the new tokens", sizes.keys, sizes.queries);
+  if (sizes.window > 0 && !sizes.causal) input_error("a window of {} keys without causal", sizes.window);
   const auto product = [](std::initializer_list<std::int64_t> factors, const char* what) {
     std::int64_t result = 1;
     for (const std::int64_t factor : factors) result = checked_product(result, factor, what);
@@ -145,15 +147,15 @@ class Expansion {
 
   // False when the trace has become too large.
   bool add(const Template& from, std::int64_t layer, std::int64_t expert) {
-    if (from.rows(expert) == 0) return true;
+    if (from.rows(expert) == 0 || problems_.contains(from.index)) return true;
     try {
       const std::size_t order = expanded.gemms.size() + expanded.operations.size();
       is_full_ = order == kMostGemms;
       if (is_full_) input_error("more than {} GEMMs in one trace", kMostGemms);
       from.is_gemm() ? add_gemm(from, layer, expert, order) : add_operation(from, layer, order);
     } catch (const InputError& error) {
-      if (last_problem_ != from.index) problem_(from.index, error.what());
-      last_problem_ = from.index;
+      problem_(from.index, error.what());
+      problems_.insert(from.index);
     }
     return !is_full_;
   }
@@ -193,7 +195,7 @@ class Expansion {
   const EntryProblem& problem_;
   std::unordered_map<std::string, std::size_t> names_;
   std::unordered_map<std::string, std::pair<std::int64_t, std::int64_t>> shapes_;
-  std::optional<std::size_t> last_problem_;  // one report for each entry
+  std::unordered_set<std::size_t> problems_;  // entries: one report for each
   bool is_full_ = false;
 };
 

@@ -42,12 +42,11 @@ struct ReadTrace {
   std::string sha256;
 };
 
-ReadTrace read(const std::string& path) {
+ReadTrace read(const std::string& path, std::string text) {
   ReadTrace result;
-  const std::string text = config::read_file(path, config::kLargestFile);
   result.sha256 = sha256(text);
   config::Problems problems;
-  const config::Node root = config::load_text(text, path, problems);
+  const config::Node root = config::load_text(std::move(text), path, problems);
   result.document = config::read<TraceDocument>(root, problems);
   problems.throw_if_any();
   const config::Node& gemms = *root.find("gemms");
@@ -82,19 +81,25 @@ void leave_out_nulls(nlohmann::ordered_json& list) {
 nlohmann::ordered_json written(const TraceEntry& entry) {
   const nlohmann::ordered_json fields = config::to_json(entry);
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  for (const auto& [key, value] : fields.items())
-    if (!value.is_null() && !(key == "op" && entry.op == OperationKind::gemm)) json[key] = value;
+  for (const auto& [key, value] : fields.items()) {
+    const bool is_default = (key == "op" && entry.op == OperationKind::gemm) || (key == "window" && value == 0);
+    if (!value.is_null() && !is_default) json[key] = value;
+  }
   return json;
 }
 
 }  // namespace
 
 TraceDocument read_trace_document(const std::string& path) {
-  return read(path).document;
+  return read(path, config::read_file(path, config::kLargestFile)).document;
 }
 
 Trace read_trace(const std::string& path) {
-  ReadTrace read_trace = read(path);
+  return read_trace(path, config::read_file(path, config::kLargestFile));
+}
+
+Trace read_trace(const std::string& path, std::string text) {
+  ReadTrace read_trace = read(path, std::move(text));
   const TraceDocument& document = read_trace.document;
   return {.model = document.model,
           .phase = document.phase == Phase::other ? "" : std::string(name_of(document.phase)),

@@ -22,6 +22,11 @@ AttentionPlan attention(Variants& variants) {
   sizes.queries = variants.between(1, 150);
   sizes.keys = sizes.queries + variants.between(0, 300);
   sizes.causal = variants.between(0, 1) == 1;
+  if (sizes.causal && variants.between(0, 2) == 0) {
+    sizes.window = variants.between(1, 120);
+    sizes.keys =
+        std::min(sizes.keys, sizes.queries + sizes.window - 1);  // what the first query does not see is not there
+  }
   constexpr numerics::FormatId kFormats[] = {numerics::FormatId::bf16, numerics::FormatId::fp8,
                                              numerics::FormatId::mxfp8};
   return {sizes, kFormats[variants.between(0, 2)]};

@@ -122,7 +122,9 @@ Cycles cubes(const AttentionSizes& sizes, const AttentionTiling& tiling, const u
     const std::int64_t last_row = std::min(row + tiling.rows, stacked_rows(sizes)) - 1;
     const std::int64_t visible = sizes.causal ? sizes.keys - sizes.queries + last_row / sizes.group() + 1 : sizes.keys;
     const std::int64_t rows = tiles_of(last_row + 1 - row, cube.m0);
-    for (std::int64_t key = 0; key < visible; key += tiling.keys) {
+    const std::int64_t first_own = sizes.keys - sizes.queries + row / sizes.group();
+    const std::int64_t first = sizes.window == 0 ? 0 : std::max<std::int64_t>(0, first_own + 1 - sizes.window);
+    for (std::int64_t key = first / tiling.keys * tiling.keys; key < visible; key += tiling.keys) {
       const std::int64_t keys = std::min(tiling.keys, visible - key);
       for (std::int64_t d = 0; d < sizes.head_dim; d += tiling.step_d)
         cycles += rows * tiles_of(keys, cube.n0) * tiles_of(std::min(tiling.step_d, sizes.head_dim - d), cube.k0(bits));
@@ -135,10 +137,9 @@ Cycles cubes(const AttentionSizes& sizes, const AttentionTiling& tiling, const u
 }
 
 TEST(AttentionProgram, MultipliesTheTilesBelowTheDiagonalAndReadsEveryOperandOnce) {
-  const std::vector<AttentionSizes> all{{2, 8, 2, 128, 300, 300, true},
-                                        {1, 4, 4, 64, 100, 260, true},
-                                        {3, 8, 2, 128, 1, 777, true},
-                                        {1, 6, 2, 80, 64, 200, false}};
+  const std::vector<AttentionSizes> all{{2, 8, 2, 128, 300, 300, true},    {1, 4, 4, 64, 100, 260, true},
+                                        {3, 8, 2, 128, 1, 777, true},      {1, 6, 2, 80, 64, 200, false},
+                                        {1, 4, 4, 64, 500, 500, true, 60}, {2, 8, 2, 128, 300, 399, true, 100}};
   for (const char* name : {"ascend_950pr", "edge_npu", "b200_like"}) {
     const auto machine = config::read_file_as<units::MachineParams>(config::locate("configs/machines", name));
     for (const AttentionSizes& sizes : all)

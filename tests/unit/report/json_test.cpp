@@ -87,7 +87,7 @@ TEST(ResultJson, OperationsHaveTheirSizesAndSides) {
   EXPECT_EQ(norm["scheme"]["cycles"], 2000);
   const Json& attention = json["operations"][1];
   EXPECT_EQ(attention["sizes"], Json::parse(R"({"sequences": 2, "heads": 8, "kv_heads": 4, "head_dim": 64,
-                                                "queries": 16, "keys": 128, "causal": true})"));
+                                                "queries": 16, "keys": 128, "causal": true, "window": 0})"));
   EXPECT_EQ(attention["scheme"]["tile"],
             Json::parse(R"({"rows": 16, "keys": 64, "step_d": 64, "step_keys": 32, "stage": 128})"));
   EXPECT_TRUE(attention["baseline"].is_null());

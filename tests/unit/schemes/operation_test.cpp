@@ -10,8 +10,11 @@ namespace {
 std::int64_t counted_macs(const AttentionSizes& sizes) {
   std::int64_t macs = 0;
   for (std::int64_t query = 0; query < sizes.queries; ++query)
-    for (std::int64_t key = 0; key < sizes.keys; ++key)
-      if (!sizes.causal || key <= sizes.keys - sizes.queries + query) macs += 2 * sizes.head_dim;
+    for (std::int64_t key = 0; key < sizes.keys; ++key) {
+      const std::int64_t own = sizes.keys - sizes.queries + query;
+      const bool in_window = sizes.window == 0 || key > own - sizes.window;
+      if (!sizes.causal || (key <= own && in_window)) macs += 2 * sizes.head_dim;
+    }
   return macs * sizes.sequences * sizes.heads;
 }
 
@@ -20,6 +23,14 @@ TEST(Attention, MacsAreThoseOfThePairsThatAreSeen) {
     for (const auto& [queries, keys] : {std::pair(1, 1), {1, 77}, {5, 5}, {64, 64}, {7, 100}}) {
       const AttentionSizes sizes{3, 8, 2, 16, queries, keys, causal};
       EXPECT_EQ(attention_macs(sizes).count(), counted_macs(sizes)) << queries << " " << keys << " " << causal;
+    }
+}
+
+TEST(FaultA13, MacsAreThoseOfThePairsInTheWindow) {
+  for (const std::int64_t window : {1, 3, 7, 64, 99, 100, 500})
+    for (const auto& [queries, keys] : {std::pair(1, 1), {1, 77}, {5, 5}, {64, 64}, {7, 100}}) {
+      const AttentionSizes sizes{3, 8, 2, 16, queries, keys, true, window};
+      EXPECT_EQ(attention_macs(sizes).count(), counted_macs(sizes)) << queries << " " << keys << " " << window;
     }
 }
 

@@ -255,7 +255,7 @@ TEST(Csv, HeadingTrailingCommasAndEmptyLinesAreFine) {
 }
 
 TEST(Csv, MistakesAreReportedWithTheirLine) {
-  EXPECT_EQ(csv_error("Layer,M,K,N\na,1,2,3\n"), "FILE:1: column 3 is 'K', expected 'N'; the columns are Layer,M,N,K");
+  EXPECT_EQ(csv_error("Layer,M,K\na,1,2\n"), "FILE:1: no column 'n'; the columns are Layer,M,N,K");
   EXPECT_EQ(csv_error("a,1,2,3\nb,1,2\n"), "FILE:2: 3 columns, expected 4: Layer,M,N,K");
   EXPECT_EQ(csv_error("a,1,2,3\n,1,2,3\n"), "FILE:2: the name is empty");
   EXPECT_EQ(csv_error("a,1,2,3\na,1,2,3\n"), "FILE:2: a second layer has the name 'a'; the first is in line 1");
@@ -264,7 +264,8 @@ TEST(Csv, MistakesAreReportedWithTheirLine) {
   EXPECT_EQ(csv_error("a{,1,2,3\n"), "FILE:1: 'a{' has a brace; names of layers have none");
   EXPECT_EQ(csv_error("a,4294967296,4294967296,1\n"),
             "FILE:1: m x n = 4294967296 x 4294967296 overflows: its bytes do not fit in 63 bits");
-  EXPECT_EQ(csv_error("Layer,M,N,K\n"), "FILE: no GEMMs; expected lines Layer,M,N,K");
+  EXPECT_EQ(csv_error("Layer,M,N,K\n"),
+            "FILE: no GEMMs; expected lines Layer,M,N,K or M,N,K, or convolutions of SCALE-Sim");
 }
 
 }  // namespace
