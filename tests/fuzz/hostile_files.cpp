@@ -33,7 +33,8 @@ void read_safetensors(FileBytes file) {
 void read_npy(FileBytes file) {
   const NpyLayout layout = read_npy_header("FILE", file, {.void_is_bf16 = true});
   const auto elements = static_cast<std::size_t>(layout.rows) * static_cast<std::size_t>(layout.cols);
-  touch(FileBytes(file.data() + layout.data_begin, elements * size_of(layout.dtype)));
+  touch(FileBytes(file.data() + layout.data_begin, elements * layout.element_bytes));
+  if (!layout.is_plain()) npy_matrix("FILE", file, layout);
 }
 
 void read_index(FileBytes file) {
@@ -109,6 +110,10 @@ std::vector<Seed> seeds() {
       {"npy_v2_version_3", npy(npy_header("|V2", "(1, 4)"), 8, 3)},
       {"npy_truncated", npy(npy_header("<f4", "(2, 3)"), 23)},
       {"npy_overflow", npy(npy_header("<f4", "(4294967296, 4294967296)"), 24)},
+      {"npy_fortran", npy("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n", 24)},
+      {"npy_big_endian", npy(npy_header(">f2", "(2, 3)"), 12)},
+      {"npy_double", npy(npy_header("<f8", "(1, 2, 3)"), 48)},
+      {"npy_no_columns", npy(npy_header(">f8", "(4611686018427387904, 0)"), 0)},
       {"npy_records", npy("{'descr': [('x', '<f4')], 'fortran_order': True, 'shape': (2,)}", 8)},
       {"index", index(R"({"metadata":{"total_size":24},"weight_map":{"a":"model-00001-of-00002.safetensors"}})")},
       {"index_outside", index(R"({"weight_map":{"a":"../x.safetensors","b":3}})")},
