@@ -6,6 +6,7 @@
 
 #include "models/base/error.h"
 #include "sim/cli/arguments.h"
+#include "sim/cli/standard_output.h"
 
 namespace oscsim {
 namespace {
@@ -93,12 +94,18 @@ std::string cast_text(FormatId format, const CastOptions& options) {
 }
 
 NamedMatrix matrix_of(const std::string& path, const NpyOptions& options) {
-  return {path, tensor_in(std::make_shared<const NpyFile>(path, options))};
+  const auto file = std::make_shared<const NpyFile>(path, options);
+  if (file->layout().is_double()) print_note(path + ": FP64, converted to FP32: rounded to nearest, ties to even");
+  return {path, tensor_in(file)};
 }
 
 NamedMatrix matrix_of(const std::shared_ptr<const SafetensorsFile>& file, const std::string& tensor) {
   const auto& [name, entry] = matrix_entry(*file, tensor);
-  return {fmt::format("{}: tensor '{}'", file->path(), name), tensor_in(file, entry)};
+  return matrix_of(TensorPlace{file, &entry, name});
+}
+
+NamedMatrix matrix_of(const TensorPlace& place) {
+  return {fmt::format("{}: tensor '{}'", place.file->path(), place.name), tensor_in(place.file, *place.entry)};
 }
 
 void check_values(const NamedMatrix& matrix, const CastArguments& arguments) {

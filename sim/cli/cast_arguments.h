@@ -8,6 +8,7 @@
 #include <string>
 
 #include "models/numerics/quantise.h"
+#include "sim/workload/checkpoint.h"
 #include "sim/workload/matrix_file.h"
 
 namespace oscsim {
@@ -37,6 +38,7 @@ struct NamedMatrix {
 };
 NamedMatrix matrix_of(const std::string& path, const NpyOptions& options);
 NamedMatrix matrix_of(const std::shared_ptr<const SafetensorsFile>& file, const std::string& tensor);
+NamedMatrix matrix_of(const TensorPlace& place);
 // InputError when it has no columns or, unless allowed, a NaN or infinity.
 void check_values(const NamedMatrix& matrix, const CastArguments& arguments);
 

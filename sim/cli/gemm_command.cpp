@@ -21,6 +21,7 @@
 #include "sim/run/verify.h"
 #include "sim/workload/quantised_file.h"
 #include "sim/workload/sha256.h"
+#include "sim/workload/stored_weight.h"
 
 namespace oscsim {
 namespace {
@@ -83,6 +84,35 @@ bool is_operand_of(const SafetensorsFile& file, const std::string& tensor) {
   return holds_quantised(file) && (tensor.empty() || !file.tensors().contains(tensor));
 }
 
+// A weight of a checkpoint; of a quantised one codes and scales as they are, unless another format is asked for.
+Operand checkpoint_operand(const MatrixFileName& name, const std::string& argument, const std::string& option,
+                           const std::string& format) {
+  const TensorSet tensors({name.path});
+  const std::optional<StoredWeight> weight = find_stored_weight(tensors, name.tensor, std::nullopt);
+  if (!weight) tensors.refuse_missing(name.tensor);
+  if (weight->format) {
+    numerics::QuantisedMatrix stored = load_quantised(*weight);
+    const FormatId id = format.empty() ? stored.format : format_argument(option, format);
+    if (auto same = as_format(stored, id)) return {argument, id, std::nullopt, {std::move(*same), std::nullopt}};
+  }
+  const FormatId id = required_format(option, format, argument);
+  if (!weight->is_quantised()) return {argument, id, NamedMatrix{weight->what, load_plain(*weight)}, {}};
+  const auto values =
+      std::make_shared<const Matrix>(weight->format ? decoded(load_quantised(*weight)) : load_decoded(*weight));
+  return {argument,
+          id,
+          NamedMatrix{fmt::format("{} (values of {})", weight->what, weight->layout), {values->view(), values}},
+          {}};
+}
+
+// Whether the tensor asked for has no values of its own: codes, or a weight whose codes have another name.
+bool is_quantised_weight(const SafetensorsFile& file, const std::string& tensor) {
+  if (file.tensors().contains(tensor + "_packed")) return true;
+  const auto found = file.tensors().find(tensor);
+  if (found == file.tensors().end() || matrix_dtype(*found->second.dtype)) return false;
+  return file.tensors().contains(tensor + "_scale") || file.tensors().contains(tensor + "_scale_inv");
+}
+
 Operand read_operand(const std::string& argument, const std::string& option, const std::string& format,
                      const CastArguments& cast) {
   const MatrixFileName name = matrix_file_name(argument);
@@ -90,7 +120,14 @@ Operand read_operand(const std::string& argument, const std::string& option, con
     const FormatId id = required_format(option, format, argument);
     return {argument, id, matrix_of(name.path, cast.npy), {}};
   }
+  if (name.kind == MatrixFileKind::checkpoint) {
+    if (name.tensor.empty())
+      input_error("{}: a checkpoint has many matrices; choose one with {}:NAME", argument, argument);
+    return checkpoint_operand(name, argument, option, format);
+  }
   const auto file = std::make_shared<const SafetensorsFile>(name.path);
+  if (!holds_quantised(*file) && is_quantised_weight(*file, name.tensor))
+    return checkpoint_operand(name, argument, option, format);
   if (!is_operand_of(*file, name.tensor)) {
     const FormatId id = required_format(option, format, argument);
     NamedMatrix matrix = matrix_of(file, name.tensor);
@@ -321,10 +358,12 @@ void add_gemm_command(CLI::App& app, Action& action) {
   const auto value = [&](const char* name, std::string& text, const char* meaning, const char* type) {
     return command.add_option(name, text, meaning)->type_name(type);
   };
-  constexpr const char* kInput = "FILE.npy|FILE.safetensors[:TENSOR]";
+  constexpr const char* kInput = "FILE.npy|FILE.safetensors[:TENSOR]|FOLDER:TENSOR";
   value("a", arguments->a, "A [m, k]: activations", kInput);
   value("b", arguments->b, "B [n, k]: weights", kInput);
-  value("--format-a", arguments->format_a, "as in: oscsim describe format; a file of oscsim quantize knows it", "NAME");
+  value("--format-a", arguments->format_a,
+        "as in: oscsim describe format; a file of oscsim quantize, and a quantised weight of a checkpoint, know theirs",
+        "NAME");
   value("--format-b", arguments->format_b, "the same for B", "NAME");
   add_cast_options(command, arguments->cast);
   value("--accumulator", arguments->accumulator, "how blocks are summed; names below, or fused(...)", "NAME")

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // oscsim quantize
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "sim/cli/arguments.h"
 #include "sim/cli/cast_arguments.h"
@@ -13,6 +15,7 @@
 #include "sim/report/version.h"
 #include "sim/run/cast_error.h"
 #include "sim/workload/quantised_file.h"
+#include "sim/workload/tensor_set.h"
 
 namespace oscsim {
 namespace {
@@ -24,10 +27,23 @@ struct QuantizeArguments {
   CastArguments cast;
 };
 
-// One matrix of the input, and the name of its operand in the output; empty for the only one.
+// One matrix of the input, and the name of its operand in the output; empty for the only one. Loaded when it is needed:
+// a checkpoint is larger than memory.
 struct Job {
   std::string operand;
-  NamedMatrix matrix;
+  std::function<NamedMatrix()> load;
+};
+
+// A tensor of the input that is not quantised.
+struct LeftOut {
+  std::string name, dtype, reason;
+  std::vector<std::int64_t> shape;
+};
+
+struct Jobs {
+  std::vector<Job> jobs;
+  std::vector<LeftOut> left_out;
+  std::vector<std::string> files;  // that are read
 };
 
 struct Quantised {
@@ -41,23 +57,58 @@ struct Quantised {
   double share(std::int64_t count) const { return elements() == 0 ? 0 : static_cast<double>(count) / elements(); }
 };
 
-std::vector<Job> jobs_of(const MatrixFileName& input, const CastArguments& arguments) {
-  if (input.kind == MatrixFileKind::npy) return {{"", matrix_of(input.path, arguments.npy)}};
+Job job_of(std::string operand, NamedMatrix matrix) {
+  return {std::move(operand), [matrix = std::move(matrix)] { return matrix; }};
+}
+
+// Every matrix of a file or checkpoint.
+Jobs all_jobs(const std::string& path) {
+  const auto tensors = std::make_shared<const TensorSet>(std::vector<std::string>{path});
+  Jobs found;
+  std::set<std::string> files{path};
+  for (const std::string& name : tensors->names()) {
+    const TensorPlace place = *tensors->find(name);
+    files.insert(place.file->path());
+    std::string reason = left_out_reason(name, *place.entry);
+    if (reason.empty())
+      found.jobs.push_back({name, [tensors, place] { return matrix_of(place); }});
+    else
+      found.left_out.push_back({name, place.entry->dtype->name, std::move(reason), place.entry->shape});
+  }
+  if (found.jobs.empty())
+    input_error(
+        "{}: nothing to quantise: of {} tensors none is a matrix of BF16, F16 or F32, other than scales, zero "
+        "points and biases",
+        path, found.left_out.size());
+  if (found.jobs.size() == 1) found.jobs.front().operand.clear();
+  found.files.assign(files.begin(), files.end());
+  return found;
+}
+
+Jobs jobs_of(const MatrixFileName& input, const CastArguments& arguments) {
+  if (input.kind == MatrixFileKind::npy) return {{job_of("", matrix_of(input.path, arguments.npy))}, {}, {input.path}};
+  if (input.kind == MatrixFileKind::checkpoint) {
+    if (input.tensor.empty()) return all_jobs(input.path);
+    const TensorSet tensors({input.path});
+    const std::optional<TensorPlace> place = tensors.find(input.tensor);
+    if (!place) tensors.refuse_missing(input.tensor);
+    matrix_entry(*place->file, place->name);
+    return {{job_of("", matrix_of(*place))}, {}, {input.path, place->file->path()}};
+  }
   const auto file = std::make_shared<const SafetensorsFile>(input.path);
   if (input.tensor.empty() && holds_quantised(*file))
     input_error("{}: was written by oscsim quantize; {}:decoded are its values as a matrix", input.path, input.path);
-  const std::vector<std::string> names = matrix_names(*file);
-  if (!input.tensor.empty() || names.size() < 2) return {{"", matrix_of(file, input.tensor)}};
-  std::vector<Job> jobs;
-  for (const std::string& name : names) jobs.push_back({name, matrix_of(file, name)});
-  return jobs;
+  if (!input.tensor.empty() || matrix_names(*file).empty())
+    return {{job_of("", matrix_of(file, input.tensor))}, {}, {input.path}};
+  return all_jobs(input.path);
 }
 
 Quantised quantise(const Job& job, const QuantisedOrigin& origin, SafetensorsBody& body) {
-  const numerics::MatrixView matrix = job.matrix.tensor.view;
+  const NamedMatrix named = job.load();
+  const numerics::MatrixView matrix = named.tensor.view;
   const numerics::FormatInfo& info = numerics::format(origin.format);
   const numerics::QuantisedMatrix cast = numerics::quantise(origin.format, matrix, origin.options);
-  Quantised result{.what = job.operand.empty() ? job.matrix.what : job.operand,
+  Quantised result{.what = job.operand.empty() ? named.what : job.operand,
                    .rows = matrix.rows(),
                    .k = matrix.cols(),
                    .before = Bytes(matrix.rows() * matrix.cols() * static_cast<std::int64_t>(size_of(matrix.dtype()))),
@@ -69,7 +120,15 @@ Quantised quantise(const Job& job, const QuantisedOrigin& origin, SafetensorsBod
   return result;
 }
 
-std::string report(const std::vector<Quantised>& results, const QuantizeArguments& arguments,
+std::string left_out_text(const std::vector<LeftOut>& left_out) {
+  if (left_out.empty()) return "";
+  TextTable table({{"left out"}, {"dtype"}, {"shape"}, {"reason"}});
+  for (const LeftOut& tensor : left_out)
+    table.add({plain_ascii(tensor.name), tensor.dtype, shape_text(tensor.shape), tensor.reason});
+  return table.text() + "\n";
+}
+
+std::string report(const std::vector<Quantised>& results, const Jobs& jobs, const QuantizeArguments& arguments,
                    const QuantisedOrigin& origin) {
   TextTable table({{"matrix"},
                    {"rows", "", Align::right},
@@ -89,11 +148,13 @@ std::string report(const std::vector<Quantised>& results, const QuantizeArgument
                fmt::format("{:.4g}", result.error.max_abs_error), fmt::format("{:.4g}", result.error.mean_abs_error),
                fmt::format("{:.3f}", 100 * result.share(result.error.clipped)),
                fmt::format("{:.3f}", 100 * result.share(result.error.zeroed))});
-  return fmt::format("{}\n{}codes, scales and decoded values: {}\n", cast_text(origin.format, origin.options),
-                     table.text(), plain_ascii(arguments.output));
+  const std::string count =
+      jobs.left_out.empty() ? "" : fmt::format("; {} quantised, {} left out", results.size(), jobs.left_out.size());
+  return fmt::format("{}{}\n{}{}codes, scales and decoded values: {}\n", cast_text(origin.format, origin.options),
+                     count, table.text(), left_out_text(jobs.left_out), plain_ascii(arguments.output));
 }
 
-std::string report_json(const std::vector<Quantised>& results, const QuantizeArguments& arguments,
+std::string report_json(const std::vector<Quantised>& results, const Jobs& jobs, const QuantizeArguments& arguments,
                         const QuantisedOrigin& origin) {
   const numerics::FormatInfo& info = numerics::format(origin.format);
   const bool has_rule = info.block_scale == numerics::BlockScale::e8m0;
@@ -121,6 +182,10 @@ std::string report_json(const std::vector<Quantised>& results, const QuantizeArg
                                {"mean_abs_error", result.error.mean_abs_error},
                                {"clipped", result.error.clipped},
                                {"zeroed", result.error.zeroed}});
+  json["left_out"] = Json::array();
+  for (const LeftOut& tensor : jobs.left_out)
+    json["left_out"].push_back(
+        {{"name", tensor.name}, {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"reason", tensor.reason}});
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -138,20 +203,22 @@ int quantize_command(const QuantizeArguments& arguments) {
     input_error("-o {}: codes and scales are several tensors; allowed: FILE.safetensors", arguments.output);
   const std::vector<std::pair<std::string, std::string>> outputs{{"-o", arguments.output}, {"--json", arguments.json}};
   require_writable(outputs);
-  require_other_files({input.path}, outputs);
 
-  const std::vector<Job> jobs = jobs_of(input, arguments.cast);
+  const Jobs jobs = jobs_of(input, arguments.cast);
+  require_other_files(jobs.files, outputs);
   QuantisedFileSpec spec(origin);
-  for (const Job& job : jobs) {
-    check_values(job.matrix, arguments.cast);
-    spec.add(job.operand, job.matrix.tensor.view.rows(), job.matrix.tensor.view.cols());
+  for (const Job& job : jobs.jobs) {
+    const NamedMatrix matrix = job.load();
+    check_values(matrix, arguments.cast);
+    spec.add(job.operand, matrix.tensor.view.rows(), matrix.tensor.view.cols());
   }
   std::vector<Quantised> results;
   write_safetensors(arguments.output, spec.tensors(), spec.metadata(), [&](SafetensorsBody& body) {
-    for (const Job& job : jobs) results.push_back(quantise(job, origin, body));
+    for (const Job& job : jobs.jobs) results.push_back(quantise(job, origin, body));
   });
-  if (!arguments.json.empty()) config::write_file_atomically(arguments.json, report_json(results, arguments, origin));
-  print(report(results, arguments, origin));
+  if (!arguments.json.empty())
+    config::write_file_atomically(arguments.json, report_json(results, jobs, arguments, origin));
+  print(report(results, jobs, arguments, origin));
   return kDone;
 }
 
@@ -161,9 +228,11 @@ void add_quantize_command(CLI::App& app, Action& action) {
   const auto arguments = std::make_shared<QuantizeArguments>();
   CLI::App& command = *app.add_subcommand("quantize", "Cast matrices to a format: codes, scales, values, error");
   command
-      .add_option("input", arguments->input,
-                  "matrix; a safetensors file without :TENSOR: every tensor of BF16, F16 or F32 with two dimensions")
-      ->type_name("FILE.npy|FILE.safetensors[:TENSOR]");
+      .add_option(
+          "input", arguments->input,
+          "matrix; a safetensors file, or the folder of a checkpoint, without :TENSOR: every matrix of BF16, F16 or "
+          "F32 in it")
+      ->type_name("FILE.npy|FILE.safetensors[:TENSOR]|FOLDER[:TENSOR]");
   command.add_option("--format", arguments->format, "as in: oscsim describe format")->type_name("NAME");
   add_cast_options(command, arguments->cast);
   command.add_option("-o,--output", arguments->output, "file to write")->type_name("FILE.safetensors");
@@ -173,7 +242,14 @@ void add_quantize_command(CLI::App& app, Action& action) {
       "when\n"
       "several tensors are quantised, NAME.codes and so on. Its metadata describe the layout. Clipped: more than half "
       "a\n"
-      "step beyond the largest code, or infinite only after the cast. Zeroed: zero only after the cast.\n\n"
+      "step beyond the largest code, or infinite only after the cast. Zeroed: zero only after the cast.
+"
+      "Tensors that are left out are listed: those that are no matrices or quantised already, and scales, zero points "
+      "and
+"
+      "biases. An .npy file of one dimension is one row; leading dimensions of size 1 are dropped.
+
+"
       "Example:\n  oscsim quantize weights.safetensors --format mxfp4 -o weights_mxfp4.safetensors\n");
   command.callback([arguments, &action] { action = [arguments] { return quantize_command(*arguments); }; });
 }

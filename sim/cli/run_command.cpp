@@ -74,7 +74,7 @@ void add_inputs(CLI::App& command, RunOptions& options) {
   command
       .add_option("--tensors", options.tensors,
                   "weights and activations: safetensors, or a Hugging Face checkpoint (its folder, or the index of its "
-                  "shards); repeatable; none: synthetic tensors")
+                  "shards), quantised ones too; repeatable; none: synthetic tensors")
       ->type_name("FILE|FOLDER");
   command.add_option("--table", options.table, "channel table; none: calibrated from the tensors")->type_name("FILE");
 }

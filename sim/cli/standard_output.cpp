@@ -7,9 +7,11 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 
 #include "models/base/error.h"
+#include "sim/report/text_table.h"
 
 namespace oscsim {
 
@@ -29,6 +31,10 @@ void print(std::string_view text) {
     else if (errno != EINTR)
       input_error("standard output: cannot be written: {}", std::strerror(errno));
   }
+}
+
+void print_note(std::string_view text) {
+  fmt::print(stderr, "oscsim: note: {}\n", plain_ascii(std::string(text)));
 }
 
 std::optional<std::size_t> terminal_columns(int stream) {

@@ -15,6 +15,9 @@ void prepare_standard_streams();
 // Everything or, when the reader has gone, as much as it took. InputError when it cannot be written for another reason.
 void print(std::string_view text);
 
+// A line on standard error about what was done otherwise than the caller may think.
+void print_note(std::string_view text);
+
 // Of the terminal that a standard stream writes to; none when it is not one.
 std::optional<std::size_t> terminal_columns(int stream);
 

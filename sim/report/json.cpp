@@ -103,6 +103,7 @@ Json to_json(const SideResult& side) {
   json["cosine"] = side.accuracy ? Json(side.accuracy->cosine) : Json();
   json["accuracy_rows"] = side.accuracy ? Json(side.accuracy->rows) : Json();
   json["output_sha256"] = side.accuracy ? Json(side.accuracy->output_sha256) : Json();
+  if (!side.weight.empty()) json["weight"] = side.weight;
   json["chained"] = side.chained ? to_json(*side.chained) : Json();
   json["verification"] = side.verification ? to_json(*side.verification) : Json();
   return json;

@@ -7,6 +7,7 @@
 #include <array>
 #include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -326,6 +327,20 @@ std::string verification_text(const RunResult& result) {
   return text.empty() ? "" : "\n" + text + differences;
 }
 
+// How weights of a quantised checkpoint enter; nothing about others.
+std::string stored_weights_text(const RunResult& result) {
+  std::string text;
+  for (const bool is_scheme : {true, false}) {
+    std::map<std::string, std::int64_t> ways;
+    for (const GemmResult& gemm : result.gemms)
+      if (const std::string& way = (is_scheme ? gemm.scheme : gemm.baseline).weight; !way.empty()) ++ways[way];
+    for (const auto& [way, count] : ways)
+      text += fmt::format("weights under {}: {} ({} {})\n", is_scheme ? result.scheme : result.baseline, way, count,
+                          count == 1 ? "GEMM" : "GEMMs");
+  }
+  return text.empty() ? "" : "\n" + text;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> shares_in_tenths(const std::vector<std::int64_t>& parts) {
@@ -351,11 +366,12 @@ std::vector<std::int64_t> shares_in_tenths(const std::vector<std::int64_t>& part
 std::string result_table(const RunResult& result) {
   const Rows rows = report_rows(result);
   const std::string left_out = rows.prefix.empty() ? "" : fmt::format("; names without {}", rows.prefix);
-  return plain_ascii(
-      fmt::format("{} against {} on {}, trace {}{}\n\n", result.scheme, result.baseline, result.machine, result.trace,
-                  left_out) +
-      work_table(result, rows) + layers_table(result, {scheme_heading(result), baseline_heading(result)}) + "\n" +
-      stack_table(result) + "\n" + traffic_table(result) + energy_table(result) + verification_text(result));
+  return plain_ascii(fmt::format("{} against {} on {}, trace {}{}\n\n", result.scheme, result.baseline, result.machine,
+                                 result.trace, left_out) +
+                     work_table(result, rows) +
+                     layers_table(result, {scheme_heading(result), baseline_heading(result)}) + "\n" +
+                     stack_table(result) + "\n" + traffic_table(result) + energy_table(result) +
+                     stored_weights_text(result) + verification_text(result));
 }
 
 }  // namespace oscsim

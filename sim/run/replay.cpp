@@ -4,6 +4,7 @@
 #include <tbb/task_group.h>
 
 #include "sim/run/row_sample.h"
+#include "sim/run/weight_cast.h"
 
 namespace oscsim {
 namespace {
@@ -149,7 +150,7 @@ void Replay::shared_work(const Gemm& gemm, Input& input, RunResult& result) {
   if (shared.scheme || shared.baseline) result.shared.push_back(std::move(shared));
 }
 
-SideResult Replay::computed(Side which, const Gemm& gemm, Input& input, const Tensor& weight, const ExactRows& exact,
+SideResult Replay::computed(Side which, const Gemm& gemm, Input& input, const Weight& weight, const ExactRows& exact,
                             const std::vector<std::int64_t>& rows, Matrix& output) {
   const GemmPlan plan = plan_of(scheme_of(which), gemm);
   const ChannelTable* channels = table(gemm, plan, input);
@@ -162,7 +163,8 @@ SideResult Replay::computed(Side which, const Gemm& gemm, Input& input, const Te
   const PreparedOperand& activation = part ? *part : prepared->second;
   ensure(activation.main.rows == gemm.m, "{} prepared rows for {}", activation.main.rows, gemm.m);
 
-  std::optional<PreparedOperand> prepared_weight = prepare_weight(plan, weight.view, channels);
+  std::optional<PreparedOperand> prepared_weight =
+      prepare_weight(plan, weight.view, channels, weight_cast(plan, weight, numerics::quantise));
   const numerics::GemmEngine engine(operands(plan, activation, *prepared_weight), options_.kernel);
   std::optional<Closeness> chained;
   if (chain_) chained = this->chained(which, gemm, plan, channels, *prepared_weight);
@@ -182,8 +184,9 @@ SideResult Replay::computed(Side which, const Gemm& gemm, Input& input, const Te
   tiles.wait();
   side.accuracy = measure_accuracy(output, exact);
   side.chained = chained;
+  side.weight = weight_words(plan, weight);
   if (options_.verify)
-    side.verification = verify(plan, gemm, input, weight.view, rows, activation, *prepared_weight, output);
+    side.verification = verify(plan, gemm, input, weight, rows, activation, *prepared_weight, output);
   return side;
 }
 
@@ -195,7 +198,7 @@ numerics::GemmOperands Replay::operands(const GemmPlan& plan, const PreparedOper
   return operands;
 }
 
-Verification Replay::verify(const GemmPlan& plan, const Gemm& gemm, Input& input, MatrixView weight,
+Verification Replay::verify(const GemmPlan& plan, const Gemm& gemm, Input& input, const Weight& weight,
                             const std::vector<std::int64_t>& rows, const PreparedOperand& activation,
                             const PreparedOperand& prepared_weight, const Matrix& output) {
   Verification verification;
@@ -203,7 +206,8 @@ Verification Replay::verify(const GemmPlan& plan, const Gemm& gemm, Input& input
   PreparedOperand reference = prepare_activation(plan, tensor(gemm, input).view, channels, reference_cast);
   if (!rows.empty()) reference = rows_of(reference, rows);
   verify_operand(activation, reference, "activation", verification);
-  const PreparedOperand reference_weight = prepare_weight(plan, weight, channels, reference_cast);
+  const PreparedOperand reference_weight =
+      prepare_weight(plan, weight.view, channels, weight_cast(plan, weight, reference_cast));
   verify_operand(prepared_weight, reference_weight, "weight", verification);
   verify_outputs(operands(plan, reference, reference_weight), output, options_.seed, gemm.name, verification);
   return verification;
@@ -212,7 +216,7 @@ Verification Replay::verify(const GemmPlan& plan, const Gemm& gemm, Input& input
 void Replay::both_computed(const Gemm& gemm, Input& input, RunResult& result, const OutputSink& sink) {
   std::vector<std::int64_t> rows;
   if (gemm.m < gemm.input_rows) rows = dispatched_rows(options_.seed, gemm.name, gemm.input_rows, gemm.m);
-  const Tensor weight = inputs_.tensors->weight(gemm.weight, gemm.n, gemm.k);
+  const Weight weight = inputs_.tensors->weight(gemm.weight, gemm.n, gemm.k);
   const ExactRows exact = this->exact(gemm, tensor(gemm, input).view, weight.view, rows);
   const std::size_t index = result.gemms.size() - 1;
   if (chain_) result.gemms[index].chain_input = exact_chained(gemm, tensor(gemm, input).view, weight.view);

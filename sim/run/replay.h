@@ -65,9 +65,9 @@ class Replay {
   // `dispatched`: the rows of X [input_rows, k] that the GEMM reads; empty: all.
   ExactRows exact(const Gemm& gemm, numerics::MatrixView x, numerics::MatrixView weight,
                   const std::vector<std::int64_t>& dispatched) const;
-  SideResult computed(Side side, const Gemm& gemm, Input& input, const Tensor& weight, const ExactRows& exact,
+  SideResult computed(Side side, const Gemm& gemm, Input& input, const Weight& weight, const ExactRows& exact,
                       const std::vector<std::int64_t>& rows, numerics::Matrix& output);
-  Verification verify(const GemmPlan& plan, const Gemm& gemm, Input& input, numerics::MatrixView weight,
+  Verification verify(const GemmPlan& plan, const Gemm& gemm, Input& input, const Weight& weight,
                       const std::vector<std::int64_t>& rows, const PreparedOperand& activation,
                       const PreparedOperand& prepared_weight, const numerics::Matrix& output);
 

@@ -71,6 +71,7 @@ struct SideResult {
   std::optional<Tiling> tile;                     // of a GEMM
   std::optional<AttentionTiling> attention_tile;  // of attention
   std::optional<Accuracy> accuracy;
+  std::string weight;                // of a quantised checkpoint: how its codes enter (weight_cast.h); else empty
   std::optional<Closeness> chained;  // to the unquantised chain, with the input that this side's chain gives
   std::optional<Verification> verification;
 };

@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "models/base/error.h"
-#include "sim/workload/matrix_file.h"
 
 namespace oscsim {
 namespace {
@@ -21,7 +20,8 @@ void require_matrix(const std::string& name, const TensorPlace& place) {
   const std::string what = fmt::format("{}: tensor '{}'", place.file->path(), name);
   const SafetensorsEntry& entry = *place.entry;
   if (!matrix_dtype(*entry.dtype)) input_error("{} has dtype {}; allowed: BF16, F16, F32", what, entry.dtype->name);
-  if (entry.shape.size() != 2 || entry.shape[1] == 0)
+  const std::optional<MatrixShape> shape = matrix_shape(entry);
+  if (!shape || shape->cols == 0)
     input_error("{} has shape {}; expected two sizes, tokens and channels", what, shape_text(entry.shape));
 }
 
@@ -47,6 +47,10 @@ Activations activations_in(const std::vector<std::string>& paths) {
         "  allowed: matrices with a name that ends in .attn_in, .o_in, .ffn_in, .down_in or .input",
         joined(paths));
   return found;
+}
+
+MatrixShape activation_shape(const TensorPlace& activation) {
+  return *matrix_shape(*activation.entry);
 }
 
 void for_activation_rows(const std::string& name, const TensorPlace& place,

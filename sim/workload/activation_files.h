@@ -12,6 +12,7 @@
 #include "models/numerics/matrix.h"
 #include "models/schemes/position.h"
 #include "sim/workload/checkpoint.h"
+#include "sim/workload/matrix_file.h"
 
 namespace oscsim {
 
@@ -25,6 +26,9 @@ std::int64_t layer_of_name(const std::string& tensor);
 // and for tensors that are no matrices.
 using Activations = std::map<std::string, TensorPlace>;
 Activations activations_in(const std::vector<std::string>& paths);
+
+// Tokens and channels of one of them.
+MatrixShape activation_shape(const TensorPlace& activation);
 
 // Calls `take` with all rows in chunks, in order. InputError for a NaN or an infinity.
 void for_activation_rows(const std::string& name, const TensorPlace& place,

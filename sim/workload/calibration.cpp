@@ -19,7 +19,7 @@ std::vector<CalibratedFile> hashes_of(const std::vector<std::string>& paths) {
 }
 
 OutlierCounts counts_of(const std::string& name, const TensorPlace& place, std::int64_t group, double threshold) {
-  OutlierCounts counts(place.entry->shape[1], group, threshold);
+  OutlierCounts counts(activation_shape(place).cols, group, threshold);
   for_activation_rows(name, place, [&](MatrixView rows) { counts.add(rows); });
   return counts;
 }
@@ -33,9 +33,8 @@ Calibration calibration_of_tensor(const std::string& name, const TensorPlace& pl
 
 std::optional<double> held_out_rate(const std::string& name, const TensorPlace& place, const Calibration& found,
                                     std::int64_t k) {
-  if (place.entry->shape[1] != k)
-    input_error("{}: tensor '{}' has {} channels, the calibrated one has {}", place.file->path(), name,
-                place.entry->shape[1], k);
+  if (const std::int64_t channels = activation_shape(place).cols; channels != k)
+    input_error("{}: tensor '{}' has {} channels, the calibrated one has {}", place.file->path(), name, channels, k);
   return hit_rate(found.table, counts_of(name, place, found.table.group, found.threshold));
 }
 
@@ -146,7 +145,7 @@ CalibrationResult calibrate_files(const CalibrateOptions& options, const Calibra
     ChannelTableEntry& entry = file.tables.emplace_back();
     entry.input = name;
     entry.position = position_of_name(name);
-    entry.tokens = place.entry->shape[0];
+    entry.tokens = activation_shape(place).rows;
     entry.threshold = found.threshold;
     if (std::ranges::any_of(found.above, [](std::int64_t tokens) { return tokens > 0; }))
       entry.density = found.mean_density;
@@ -154,7 +153,7 @@ CalibrationResult calibrate_files(const CalibrateOptions& options, const Calibra
     entry.above = found.above;
     entry.hits = found.hits;
     if (const auto other = held_out.find(name); other != held_out.end())
-      entry.held_out_hit_rate = held_out_rate(name, other->second, found, place.entry->shape[1]);
+      entry.held_out_hit_rate = held_out_rate(name, other->second, found, activation_shape(place).cols);
   }
   if (progress) progress(activations.size(), activations.size(), "");
   file.files = hashes_of(options.files);

@@ -112,11 +112,11 @@ void add_magnitudes(Fitted& fitted, const Magnitudes& magnitudes, double least) 
 }
 
 Fitted fit_tensor(const std::string& name, const TensorPlace& place, const FitOptions& options) {
-  if (place.entry->shape[0] == 0) return {};  // an expert without tokens
+  if (activation_shape(place).rows == 0) return {};  // an expert without tokens
   MeanMagnitude mean;
   for_activation_rows(name, place, [&](MatrixView rows) { mean.add(rows); });
   const double threshold = checked_alpha(options.alpha) * mean.value();
-  const std::int64_t k = place.entry->shape[1];
+  const std::int64_t k = activation_shape(place).cols;
   OutlierCounts counts(k, options.group, threshold);
   Magnitudes magnitudes(k, options.group, threshold);
   for_activation_rows(name, place, [&](MatrixView rows) {

@@ -23,6 +23,14 @@ std::string reason(const Json::parse_error& error) {
   return start == std::string::npos ? text : text.substr(start + 2);
 }
 
+// "<origin>:<line>:<column>" of the byte `at`.
+std::string place_of(std::string_view text, std::size_t at, const std::string& origin) {
+  const std::string_view before = text.substr(0, at);
+  const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+  const std::size_t line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
+  return fmt::format("{}:{}:{}", origin, line, before.size() - line_start + 1);
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& origin, int deepest) {
@@ -41,12 +49,14 @@ Json parse_json(std::string_view text, const std::string& origin, int deepest) {
     return true;
   };
   try {
-    return Json::parse(text.begin(), text.end(), check);
+    Json json = Json::parse(text.begin(), text.end(), check);
+    // The parser takes a NUL byte for the end of the text and does not look at what stands behind it.
+    if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)
+      input_error("{}: not valid JSON: a NUL byte behind the value", place_of(text, nul, origin));
+    return json;
   } catch (const Json::parse_error& error) {
-    const std::string_view before = text.substr(0, error.byte == 0 ? 0 : std::min(error.byte - 1, text.size()));
-    const auto line = std::count(before.begin(), before.end(), '\n') + 1;
-    const std::size_t line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
-    input_error("{}:{}:{}: not valid JSON: {}", origin, line, before.size() - line_start + 1, reason(error));
+    const std::size_t at = error.byte == 0 ? 0 : std::min(error.byte - 1, text.size());
+    input_error("{}: not valid JSON: {}", place_of(text, at, origin), reason(error));
   } catch (const Json::out_of_range& error) {
     input_error("{}: not valid JSON: {}", origin, error.what());
   }

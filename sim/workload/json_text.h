@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON of others (config.json, safetensors headers), read strictly: no duplicate keys, bounded nesting.
+// JSON of others (config.json, safetensors headers), read strictly: no duplicate keys, bounded nesting, nothing but
+// blanks behind the value.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -8,8 +9,8 @@
 
 namespace oscsim {
 
-// InputError "<origin>:<line>:<column>: not valid JSON: ..." for malformed text, and for a duplicate key or nesting
-// deeper than `deepest` ("<origin>: ...").
+// InputError "<origin>:<line>:<column>: not valid JSON: ..." for malformed text and for anything behind the value, a
+// NUL byte included; "<origin>: ..." for a duplicate key or nesting deeper than `deepest`.
 nlohmann::json parse_json(std::string_view text, const std::string& origin, int deepest = 64);
 
 // As parse_json, and NaN, Infinity and -Infinity without quotes, which Python writes: they become texts of that name.

@@ -7,6 +7,8 @@
 #include <filesystem>
 
 #include "models/base/error.h"
+#include "sim/workload/checkpoint.h"
+#include "sim/workload/tensor_names.h"
 
 namespace oscsim {
 namespace {
@@ -49,16 +51,27 @@ std::string what_is_there(const SafetensorsFile& file) {
   return text;
 }
 
+// For a file whose only matrices go with quantised weights.
+std::string besides_companions(const SafetensorsFile& file) {
+  const bool has_any = std::ranges::any_of(file.tensors(), [](const auto& tensor) {
+    return matrix_shape(tensor.second) && matrix_dtype(*tensor.second.dtype);
+  });
+  return has_any ? " besides scales, zero points and biases" : "";
+}
+
 }  // namespace
 
 MatrixFileName matrix_file_name(const std::string& argument) {
   std::error_code error;
   const bool is_file = std::filesystem::exists(argument, error);
-  const std::size_t colon = argument.find(std::string(kSafetensors) + ":");
-  if (!is_file && colon != std::string::npos) {
-    const std::size_t end = colon + kSafetensors.size();
-    if (end + 1 == argument.size()) input_error("{}: the name of the tensor behind ':' is empty", argument);
-    return {argument.substr(0, end), argument.substr(end + 1), MatrixFileKind::safetensors};
+  if (is_file && is_checkpoint(argument)) return {argument, "", MatrixFileKind::checkpoint};
+  for (std::size_t colon = argument.find(':'); !is_file && colon != std::string::npos;
+       colon = argument.find(':', colon + 1)) {
+    const std::string path = argument.substr(0, colon);
+    const bool is_whole = path.ends_with(kSafetensors);
+    if (!is_whole && !(std::filesystem::exists(path, error) && is_checkpoint(path))) continue;
+    if (colon + 1 == argument.size()) input_error("{}: the name of the tensor behind ':' is empty", argument);
+    return {path, argument.substr(colon + 1), is_whole ? MatrixFileKind::safetensors : MatrixFileKind::checkpoint};
   }
   if (argument.ends_with(kNpy)) return {argument, "", MatrixFileKind::npy};
   if (argument.ends_with(kSafetensors)) return {argument, "", MatrixFileKind::safetensors};
@@ -77,24 +90,48 @@ std::optional<Dtype> matrix_dtype(const SafetensorsDtype& dtype) {
   return std::nullopt;
 }
 
+std::optional<MatrixShape> matrix_shape(const SafetensorsEntry& entry) {
+  const std::span<const std::int64_t> shape = entry.shape;
+  if (shape.size() < 2) return std::nullopt;
+  const std::size_t leading = shape.size() - 2;
+  if (std::ranges::any_of(shape.first(leading), [](std::int64_t extent) { return extent != 1; })) return std::nullopt;
+  return MatrixShape{shape[leading], shape[leading + 1]};
+}
+
 Tensor tensor_in(const std::shared_ptr<const SafetensorsFile>& file, const SafetensorsEntry& entry) {
   const std::optional<Dtype> dtype = matrix_dtype(*entry.dtype);
-  ensure(dtype && entry.shape.size() == 2, "{}: a tensor of {} {} taken as a matrix", file->path(), entry.dtype->name,
+  const std::optional<MatrixShape> shape = matrix_shape(entry);
+  ensure(dtype && shape, "{}: a tensor of {} {} taken as a matrix", file->path(), entry.dtype->name,
          shape_text(entry.shape));
   const std::span<const std::byte> bytes = file->bytes(entry);
   const std::shared_ptr<const void> pages(bytes.data(), [file, bytes](const void*) { file->release(bytes); });
-  return aligned(bytes.data(), *dtype, entry.shape[0], entry.shape[1], pages);
+  return aligned(bytes.data(), *dtype, shape->rows, shape->cols, pages);
 }
 
 Tensor tensor_in(const std::shared_ptr<const NpyFile>& file) {
-  return aligned(file->data(), file->dtype(), file->rows(), file->cols(), file);
+  if (file->layout().is_plain()) return aligned(file->data(), file->dtype(), file->rows(), file->cols(), file);
+  const auto copy = std::make_shared<const Matrix>(file->matrix());
+  return {copy->view(), copy};
 }
 
 std::vector<std::string> matrix_names(const SafetensorsFile& file) {
   std::vector<std::string> names;
   for (const auto& [name, entry] : file.tensors())
-    if (entry.shape.size() == 2 && matrix_dtype(*entry.dtype)) names.push_back(name);
+    if (left_out_reason(name, entry).empty()) names.push_back(name);
   return names;
+}
+
+std::string left_out_reason(const std::string& name, const SafetensorsEntry& entry) {
+  if (const std::string_view kind = companion_kind(name); !kind.empty() && entry.shape.size() > 1)
+    return std::string(kind);
+  const std::string_view dtype = entry.dtype->name;
+  if (dtype.starts_with("F8") || dtype.starts_with("F6") || dtype == "F4")
+    return fmt::format("{}: quantised already", dtype);
+  if (dtype.starts_with("U") || dtype.starts_with("I")) return fmt::format("{}: packed codes, or integers", dtype);
+  if (!matrix_dtype(*entry.dtype)) return fmt::format("{}: neither BF16, F16 nor F32", dtype);
+  if (!matrix_shape(entry))
+    return fmt::format("{} dimension{}", entry.shape.size(), entry.shape.size() == 1 ? "" : "s");
+  return "";
 }
 
 const std::pair<const std::string, SafetensorsEntry>& matrix_entry(const SafetensorsFile& file,
@@ -103,7 +140,7 @@ const std::pair<const std::string, SafetensorsEntry>& matrix_entry(const Safeten
   if (name.empty()) {
     if (matrices.size() == 1) return *file.tensors().find(matrices.front());
     input_error("{}: {}{}", file.path(),
-                matrices.empty() ? "no tensor with two dimensions of BF16, F16 or F32"
+                matrices.empty() ? "no tensor with two dimensions of BF16, F16 or F32" + besides_companions(file)
                                  : fmt::format("{} matrices; choose one with {}:NAME", matrices.size(), file.path()),
                 what_is_there(file));
   }
@@ -116,7 +153,7 @@ const std::pair<const std::string, SafetensorsEntry>& matrix_entry(const Safeten
   const SafetensorsEntry& entry = found->second;
   if (!matrix_dtype(*entry.dtype))
     input_error("{}: tensor '{}' has dtype {}; allowed: BF16, F16, F32", file.path(), name, entry.dtype->name);
-  if (entry.shape.size() != 2)
+  if (!matrix_shape(entry))
     input_error("{}: tensor '{}' has shape {}; expected two sizes, rows and columns", file.path(), name,
                 shape_text(entry.shape));
   return *found;
@@ -125,10 +162,10 @@ const std::pair<const std::string, SafetensorsEntry>& matrix_entry(const Safeten
 void for_row_chunks(const SafetensorsFile& file, const SafetensorsEntry& entry,
                     const std::function<void(MatrixView, std::int64_t)>& take) {
   const std::optional<Dtype> dtype = matrix_dtype(*entry.dtype);
-  ensure(dtype && entry.shape.size() == 2, "{}: a tensor of {} {} taken as a matrix", file.path(), entry.dtype->name,
+  const std::optional<MatrixShape> shape = matrix_shape(entry);
+  ensure(dtype && shape, "{}: a tensor of {} {} taken as a matrix", file.path(), entry.dtype->name,
          shape_text(entry.shape));
-  const std::int64_t rows = entry.shape[0];
-  const std::int64_t cols = entry.shape[1];
+  const auto [rows, cols] = *shape;
   if (rows == 0 || cols == 0) return;
   const std::span<const std::byte> bytes = file.bytes(entry);
   const std::size_t row_bytes = bytes.size() / static_cast<std::size_t>(rows);

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -15,6 +18,7 @@ namespace oscsim {
 namespace {
 
 using numerics::Dtype;
+using numerics::Matrix;
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kVersionBytes = 2;
@@ -65,7 +69,7 @@ class HeaderReader {
     if (key == "descr") {
       refuse_second(key, header.descr.has_value());
       if (next() == '[')
-        input_error("{}: descr is a list: records have several fields; expected '<f4' or '<f2'", path_);
+        input_error("{}: descr is a list: records have several fields; expected one type, such as '<f4'", path_);
       header.descr = quoted("descr in quotes");
     } else if (key == "fortran_order") {
       refuse_second(key, header.fortran_order.has_value());
@@ -189,20 +193,60 @@ HeaderPlace header_place(const std::string& path, std::span<const std::byte> fil
   return {version_end + length_bytes, length};
 }
 
-Dtype dtype_of(const std::string& path, const std::string& descr, const NpyOptions& options) {
-  if (descr == "<f4") return Dtype::fp32;
-  if (descr == "<f2") return Dtype::fp16;
-  const std::string_view kind = std::string_view(descr).substr(descr.empty() ? 0 : 1);
+// Type and order of the elements.
+void read_descr(const std::string& path, const std::string& descr, const NpyOptions& options, NpyLayout& layout) {
+  constexpr std::pair<std::string_view, Dtype> kKinds[] = {
+      {"f2", Dtype::fp16}, {"f4", Dtype::fp32}, {"f8", Dtype::fp32}};
   const bool is_void = descr == "<V2" || descr == "|V2";
-  if (is_void && options.void_is_bf16) return Dtype::bf16;
-  std::string hint;
-  if (is_void)
-    hint = "\n  BF16 of ml_dtypes is saved so: --npy-bf16 says that it is";
-  else if (descr == ">f4" || descr == ">f2")
-    hint = fmt::format("\n  big-endian: convert with a.astype('<{}')", kind);
-  else if (kind == "f8")
-    hint = "\n  convert with a.astype('<f4'): the simulator's inputs are FP32 at most";
-  input_error("{}: descr is '{}'; allowed: '<f4', '<f2'{}", path, shown(descr), hint);
+  if (is_void && options.void_is_bf16) {
+    layout.dtype = Dtype::bf16;
+    layout.element_bytes = size_of(Dtype::bf16);
+    return;
+  }
+  for (const auto& [kind, dtype] : kKinds) {
+    if (descr.size() != 3 || descr.substr(1) != kind || (descr[0] != '<' && descr[0] != '>')) continue;
+    layout.dtype = dtype;
+    layout.element_bytes = static_cast<std::size_t>(kind[1] - '0');
+    layout.is_big_endian = descr[0] == '>';
+    return;
+  }
+  input_error("{}: descr is '{}'; allowed: '<f8', '<f4', '<f2', and the same with '>'{}", path, shown(descr),
+              is_void ? "\n  BF16 of ml_dtypes is saved so: --npy-bf16 says that it is" : "");
+}
+
+// Rows and columns. Dropping a dimension of size 1 moves no element, in either order.
+void read_shape(const std::string& path, std::vector<std::int64_t> shape, NpyLayout& layout) {
+  const std::string given = shape_text(shape);
+  while (shape.size() > 2 && shape.front() == 1) shape.erase(shape.begin());
+  if (shape.size() == 1) shape.insert(shape.begin(), 1);
+  if (shape.size() != 2)
+    input_error(
+        "{}: shape is {}; expected two sizes, rows and columns{}", path, given,
+        shape.empty() ? "" : "\n  a stack of matrices: save one, a[0], or all rows, a.reshape(-1, a.shape[-1])");
+  layout.rows = shape[0];
+  layout.cols = shape[1];
+}
+
+std::uint64_t element_bits(const std::byte* from, const NpyLayout& layout) {
+  std::uint64_t bits = 0;
+  for (std::size_t i = 0; i < layout.element_bytes; ++i)
+    bits |= std::to_integer<std::uint64_t>(from[layout.is_big_endian ? layout.element_bytes - 1 - i : i]) << 8 * i;
+  return bits;
+}
+
+// One element into a matrix of the layout's dtype.
+void convert(const std::string& path, const std::byte* from, const NpyLayout& layout, std::int64_t row,
+             std::int64_t col, std::byte* to) {
+  std::uint64_t bits = element_bits(from, layout);
+  if (layout.is_double()) {
+    const auto value = std::bit_cast<double>(bits);
+    const auto rounded = static_cast<float>(value);
+    if (std::isinf(rounded) && !std::isinf(value))
+      input_error("{}: {:.9g} at [{}, {}] is beyond the largest FP32, {:.9g}", path, value, row, col,
+                  std::numeric_limits<float>::max());
+    bits = std::bit_cast<std::uint32_t>(rounded);
+  }
+  for (std::size_t i = 0; i < size_of(layout.dtype); ++i) to[i] = static_cast<std::byte>(bits >> 8 * i & 0xFF);
 }
 
 }  // namespace
@@ -213,30 +257,41 @@ NpyLayout read_npy_header(const std::string& path, std::span<const std::byte> fi
   layout.data_begin = place.begin + place.size;
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + place.begin, place.size);
   const NpyHeader header = HeaderReader(path, text).read();
-  layout.dtype = dtype_of(path, *header.descr, options);
-  const std::vector<std::int64_t>& shape = *header.shape;
-  if (shape.size() != 2)
-    input_error("{}: shape is {}; expected two sizes, rows and columns{}", path, shape_text(shape),
-                shape.size() == 1 ? "\n  a single row: a.reshape(1, -1)" : "");
-  if (*header.fortran_order)
-    input_error("{}: fortran_order is True, expected rows one behind the other\n  convert with np.ascontiguousarray(a)",
-                path);
-  layout.rows = shape[0];
-  layout.cols = shape[1];
-  std::int64_t bytes = static_cast<std::int64_t>(size_of(layout.dtype));
+  read_descr(path, *header.descr, options, layout);
+  read_shape(path, *header.shape, layout);
+  layout.is_column_major = *header.fortran_order && layout.rows > 1 && layout.cols > 1;
+  const std::string shape = shape_text(*header.shape);
+  std::int64_t bytes = static_cast<std::int64_t>(layout.element_bytes);
   if (__builtin_mul_overflow(bytes, layout.cols, &bytes) || __builtin_mul_overflow(bytes, layout.rows, &bytes))
-    input_error("{}: shape {} overflows: its bytes do not fit in 63 bits", path, shape_text(shape));
+    input_error("{}: shape {} overflows: its bytes do not fit in 63 bits", path, shape);
   const std::size_t found = file.size() - layout.data_begin;
   const auto expected = static_cast<std::size_t>(bytes);
   if (found < expected)
-    input_error("{}: truncated: shape {} of '{}' needs {} bytes, {} of them are missing", path, shape_text(shape),
-                *header.descr, expected, expected - found);
+    input_error("{}: truncated: shape {} of '{}' needs {} bytes, {} of them are missing", path, shape, *header.descr,
+                expected, expected - found);
   if (found > expected) input_error("{}: {} bytes behind the array", path, found - expected);
   return layout;
 }
 
+Matrix npy_matrix(const std::string& path, std::span<const std::byte> file, const NpyLayout& layout) {
+  Matrix matrix(layout.dtype, layout.rows, layout.cols);
+  const std::byte* data = file.data() + layout.data_begin;
+  if (layout.rows == 0 || layout.cols == 0) return matrix;
+  // Tiles: one of the two matrices is walked across its rows.
+  constexpr std::int64_t kTile = 64;
+  for (std::int64_t first_row = 0; first_row < layout.rows; first_row += kTile)
+    for (std::int64_t first_col = 0; first_col < layout.cols; first_col += kTile)
+      for (std::int64_t row = first_row; row < std::min(first_row + kTile, layout.rows); ++row)
+        for (std::int64_t col = first_col; col < std::min(first_col + kTile, layout.cols); ++col) {
+          const std::int64_t from = layout.is_column_major ? col * layout.rows + row : row * layout.cols + col;
+          convert(path, data + static_cast<std::size_t>(from) * layout.element_bytes, layout, row, col,
+                  matrix.data() + static_cast<std::size_t>(row * layout.cols + col) * size_of(layout.dtype));
+        }
+  return matrix;
+}
+
 NpyFile::NpyFile(const std::string& path, const NpyOptions& options)
-    : file_(path), layout_(read_npy_header(path, file_.bytes(), options)) {}
+    : path_(path), file_(path), layout_(read_npy_header(path, file_.bytes(), options)) {}
 
 void write_npy(const std::string& path, numerics::MatrixView matrix) {
   ensure(matrix.dtype() == Dtype::fp32, "{}: {} written as FP32", path, name_of(matrix.dtype()));

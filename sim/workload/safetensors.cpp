@@ -16,12 +16,14 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::uint64_t kLengthBytes = 8;
-constexpr int kHeaderDepth = 3;  // header, tensor, shape
+constexpr int kHeaderDepth = 128;  // of serde_json, which the reference implementation reads headers with
 
-constexpr std::array<SafetensorsDtype, 20> kDtypes{
-    {{"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},    {"F8_E5M2", 8},
-     {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I16", 16},    {"U16", 16},    {"F16", 16}, {"BF16", 16}, {"I32", 32},
-     {"U32", 32},    {"F32", 32},    {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64}}};
+// Those of the reference implementation 0.8.0, in its order.
+constexpr std::array<SafetensorsDtype, 22> kDtypes{
+    {{"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6},     {"U8", 8},          {"I8", 8},
+     {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},
+     {"U16", 16},    {"F16", 16},    {"BF16", 16},   {"I32", 32},        {"U32", 32},        {"F32", 32},
+     {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64}}};
 
 std::string dtype_names() {
   std::vector<std::string> names;
@@ -49,9 +51,7 @@ class EntryReader {
     static const std::vector<std::string> kKeys = {"dtype", "shape", "data_offsets"};
     if (!record.is_object())
       input_error("{}: expected an object with {}, found {}", what_, joined(kKeys), json_kind(record));
-    for (const auto& [key, value] : record.items())
-      if (std::ranges::find(kKeys, key) == kKeys.end())
-        input_error("{}: unknown key '{}' in the header; allowed: {}", what_, key, joined(kKeys));
+    // Further keys are for other programs, as the reference implementation takes them.
     for (const std::string& key : kKeys)
       if (!record.contains(key)) input_error("{}: missing key '{}' in the header", what_, key);
   }
@@ -104,7 +104,10 @@ std::uint64_t header_length(const std::string& path, std::span<const std::byte> 
   if (length > file.size() - kLengthBytes)
     input_error("{}: truncated: the header has {} bytes, {} of them are missing", path, length,
                 length - (file.size() - kLengthBytes));
-  if (length == 0 || file[kLengthBytes] != std::byte{'{'})
+  // The format's description wants '{' there; its reference implementation skips the blanks of JSON in front.
+  const std::string_view text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
+  const std::size_t start = text.find_first_not_of(" \t\r\n");
+  if (start == std::string_view::npos || text[start] != '{')
     input_error("{}: no safetensors file: the header does not start with '{{'", path);
   return length;
 }
@@ -157,6 +160,7 @@ SafetensorsHeader read_safetensors_header(const std::string& path, std::span<con
       header.tensors.emplace(name, EntryReader(fmt::format("{}: tensor '{}'", path, name), record).read());
       continue;
     }
+    if (record.is_null()) continue;  // as if it were not there
     if (!record.is_object()) input_error("{}: __metadata__ is {}; expected an object", path, json_kind(record));
     for (const auto& [key, value] : record.items()) {
       if (!value.is_string()) input_error("{}: __metadata__ '{}' is {}; expected a text", path, key, json_kind(value));

@@ -79,12 +79,14 @@ class SyntheticTensors : public TensorSource {
     if (!problems.empty()) input_error("synthetic tensors: {}", joined(problems));
   }
 
-  Tensor weight(const std::string& name, std::int64_t n, std::int64_t k) const override {
+  Weight weight(const std::string& name, std::int64_t n, std::int64_t k) const override {
     const std::uint64_t key = random_key(seed_, "weight " + name);
     const NormalTable& table = weights_.get();
-    return generate(n, k, [&](std::int64_t row, std::span<std::uint16_t> out) {
+    Weight weight;
+    static_cast<Tensor&>(weight) = generate(n, k, [&](std::int64_t row, std::span<std::uint16_t> out) {
       table.fill(key, static_cast<std::uint64_t>(row) * NormalTable::counters_of(k), out);
     });
+    return weight;
   }
 
   Tensor activation(const std::string& name, Position position, std::int64_t rows, std::int64_t k) const override {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/numerics/matrix.h"
+#include "models/numerics/quantise.h"
 #include "models/schemes/channel_table.h"
 #include "models/schemes/position.h"
 #include "sim/workload/synthetic_params.h"
@@ -20,13 +21,19 @@ struct Tensor {
   std::shared_ptr<const void> owner;
 };
 
+// A weight; of a quantised checkpoint the view has the values that its codes and scales stand for, in FP32.
+struct Weight : Tensor {
+  std::string layout;                                       // "NVFP4"; empty: not quantised
+  std::shared_ptr<const numerics::QuantisedMatrix> stored;  // codes and scales as they are; none: no format holds them
+};
+
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
-  // W [n, k] under a parameter's name; X [rows, k] under an activation's name. InputError for a missing tensor (with
-  // the nearest name), a wrong shape or dtype, and, unless non-finite values are allowed, for a NaN or Inf (with
-  // position).
-  virtual Tensor weight(const std::string& name, std::int64_t n, std::int64_t k) const = 0;
+  // W [n, k] under a parameter's name, or what a checkpoint has in its place (stored_weight.h); X [rows, k] under an
+  // activation's name. InputError for a missing tensor (with the nearest name), a wrong shape or dtype, and, unless
+  // non-finite values are allowed, for a NaN or Inf (with position).
+  virtual Weight weight(const std::string& name, std::int64_t n, std::int64_t k) const = 0;
   virtual Tensor activation(const std::string& name, Position position, std::int64_t rows, std::int64_t k) const = 0;
   // A parameter with one dimension, as a row; InputError as above.
   virtual Tensor vector(const std::string& name, std::int64_t size) const = 0;

@@ -27,6 +27,7 @@ std::vector<Seed> npy_seeds() {
           {"f8", npy(npy_header("<f8", "(2, 3)"), 48)},
           {"one_dimension", npy(npy_header("<f4", "(6,)"), 24)},
           {"batch", npy(npy_header("<f4", "(1, 2, 3)"), 24)},
+          {"no_columns", npy(npy_header(">f8", "(4611686018427387904, 0)"), 0)},
           {"truncated", npy(npy_header("<f4", "(2, 3)"), 23)},
           {"overflow", npy(npy_header("<f4", "(4294967296, 4294967296)"), 24)},
           {"records", npy("{'descr': [('x', '<f4')], 'fortran_order': True, 'shape': (2,)}", 8)},
@@ -38,7 +39,8 @@ void read_npy_input(std::string_view input) {
   const auto file = std::as_bytes(std::span(input));
   const NpyLayout layout = read_npy_header(kFile, file, {.void_is_bf16 = true});
   const auto elements = static_cast<std::size_t>(layout.rows) * static_cast<std::size_t>(layout.cols);
-  touch(file.subspan(layout.data_begin, elements * size_of(layout.dtype)));
+  touch(file.subspan(layout.data_begin, elements * layout.element_bytes));
+  if (!layout.is_plain()) npy_matrix(kFile, file, layout);
 }
 
 }  // namespace

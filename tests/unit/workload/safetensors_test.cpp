@@ -64,7 +64,9 @@ TEST(SafetensorsFile, RefusesWhatIsNoSafetensorsFile) {
             "FILE: truncated: the header has 100000000 bytes, 99999999 of them are missing");
   EXPECT_EQ(error_of_safetensors(std::string(8, '\0')),
             "FILE: no safetensors file: the header does not start with '{'");
-  EXPECT_EQ(error_of_safetensors(safetensors_of(" {}", "")),
+  EXPECT_EQ(error_of_safetensors(safetensors_of("   ", "")),
+            "FILE: no safetensors file: the header does not start with '{'");
+  EXPECT_EQ(error_of_safetensors(safetensors_of("\xEF\xBB\xBF{}", "")),
             "FILE: no safetensors file: the header does not start with '{'");
   EXPECT_EQ(error_of_safetensors(safetensors_of("[]", "")),
             "FILE: no safetensors file: the header does not start with '{'");
@@ -73,7 +75,7 @@ TEST(SafetensorsFile, RefusesWhatIsNoSafetensorsFile) {
   EXPECT_NE(error_of_safetensors(safetensors_of("{\"\xFF\":1}", "")).find("not valid JSON"), std::string::npos);
   EXPECT_NE(error_of_safetensors(safetensors_of(R"({}{})", "")).find("not valid JSON"), std::string::npos);
   EXPECT_EQ(error_of_safetensors(safetensors_of(R"({"a":[[[[)" + std::string(1000, '['), "")),
-            "FILE: header: JSON nested more than 3 deep");
+            "FILE: header: JSON nested more than 128 deep");
 }
 
 TEST(SafetensorsFile, RefusesDuplicateKeys) {
@@ -110,11 +112,9 @@ TEST(SafetensorsFile, RefusesRecordsThatAreWrong) {
   };
   EXPECT_EQ(tensor("3"), "FILE: tensor 'a': expected an object with dtype, shape, data_offsets, found the integer 3");
   EXPECT_EQ(tensor(R"({"dtype":"U8","shape":[4]})"), "FILE: tensor 'a': missing key 'data_offsets' in the header");
-  EXPECT_EQ(tensor(R"({"dtype":"U8","shape":[4],"data_offsets":[0,4],"x":1})"),
-            "FILE: tensor 'a': unknown key 'x' in the header; allowed: dtype, shape, data_offsets");
   EXPECT_EQ(tensor(R"({"dtype":"F31","shape":[4],"data_offsets":[0,4]})"),
             "FILE: tensor 'a': dtype is the text 'F31'; allowed: BOOL, F4, F6_E2M3, F6_E3M2, U8, I8, F8_E5M2, F8_E4M3, "
-            "F8_E8M0, I16, U16, F16, BF16, I32, U32, F32, C64, F64, I64, U64");
+            "F8_E8M0, F8_E4M3FNUZ, F8_E5M2FNUZ, I16, U16, F16, BF16, I32, U32, F32, C64, F64, I64, U64");
   EXPECT_EQ(tensor(R"({"dtype":"U8","shape":[-4],"data_offsets":[0,4]})"),
             "FILE: tensor 'a': shape holds the integer -4; allowed: integers from 0 to 2^63 - 1");
   EXPECT_EQ(tensor(R"({"dtype":"U8","shape":[4.0],"data_offsets":[0,4]})"),
