@@ -8,6 +8,7 @@
 #include "sim/cli/commands.h"
 #include "sim/cli/standard_output.h"
 #include "sim/config/atomic_file.h"
+#include "sim/config/json_output.h"
 #include "sim/report/layers_table.h"
 #include "sim/report/text_table.h"
 #include "sim/report/version.h"
@@ -118,7 +119,7 @@ std::string report_json(const std::vector<Quantised>& results, const QuantizeArg
                                {"mean_abs_error", result.error.mean_abs_error},
                                {"clipped", result.error.clipped},
                                {"zeroed", result.error.zeroed}});
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return config::json_text(json, 2) + "\n";
 }
 
 int quantize_command(const QuantizeArguments& arguments) {
@@ -133,9 +134,7 @@ int quantize_command(const QuantizeArguments& arguments) {
   const MatrixFileName input = matrix_file_name(arguments.input);
   if (arguments.output.ends_with(".npy"))
     input_error("-o {}: codes and scales are several tensors; allowed: FILE.safetensors", arguments.output);
-  const std::vector<std::pair<std::string, std::string>> outputs{{"-o", arguments.output}, {"--json", arguments.json}};
-  require_writable(outputs);
-  require_other_files({input.path}, outputs);
+  const config::OutputClaims claims = claim_outputs({{"-o", arguments.output}, {"--json", arguments.json}});
 
   const std::vector<Job> jobs = jobs_of(input, arguments.cast);
   QuantisedFileSpec spec(origin);

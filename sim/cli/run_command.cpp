@@ -29,9 +29,9 @@ int run_command(RunArguments& arguments) {
   options.threads = static_cast<int>(integer_argument("--threads", arguments.threads, 0, kMostThreads));
   options.kernel = choice_argument<numerics::Kernel>("--kernel", arguments.kernel);
   arguments.recording.check();
-  std::vector<std::pair<std::string, std::string>> files = arguments.recording.files();
+  config::OutputClaims::Outputs files = arguments.recording.files();
   files.insert(files.end(), {{"--json", arguments.json}, {"--csv", arguments.csv}, {"--outputs", options.outputs}});
-  require_writable(files);
+  const config::OutputClaims claims = claim_outputs(files);
 
   ProgressLine line;
   const Progress progress = [&line](std::size_t done, std::size_t total, const std::string& next) {

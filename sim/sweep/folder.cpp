@@ -20,6 +20,8 @@
 #include "models/base/error.h"
 #include "sim/config/atomic_file.h"
 #include "sim/config/files.h"
+#include "sim/config/json_output.h"
+#include "sim/config/open_files.h"
 #include "sim/config/units.h"
 #include "sim/report/version.h"
 #include "sim/workload/sha256.h"
@@ -80,6 +82,7 @@ bool holds_other_files(const fs::path& folder) {
 void write_unless_equal(const fs::path& path, const std::string& text) {
   std::ifstream file(path, std::ios::binary);
   if (file && std::string(std::istreambuf_iterator<char>(file), {}) == text) return;
+  config::require_not_read(path);
   config::write_file_atomically(path, text);
 }
 
@@ -138,7 +141,7 @@ void Folder::begin(const Sweep& sweep, const std::vector<std::string>& keys) con
   fs::create_directories(path_, error);
   if (error) input_error("{}: cannot be made: {}", path_.string(), error.message());
   // First, so that a folder whose writer was killed is known as ours.
-  write_unless_equal(path_ / "sweep.json", description(sweep, keys).dump(2) + "\n");
+  write_unless_equal(path_ / "sweep.json", config::json_text(description(sweep, keys), 2) + "\n");
   fs::create_directories(path_ / "rows", error);
   if (error) input_error("{}: cannot be made: {}", (path_ / "rows").string(), error.message());
   std::string points;
@@ -198,6 +201,19 @@ fs::path Folder::lock_file(const Shard& shard) const {
   return path_ / "rows" / fmt::format("{}.lock", shard.name());
 }
 
+std::optional<fs::path> folder_of_file(const fs::path& path) {
+  std::error_code error;
+  const fs::path target = fs::absolute(config::link_target(path), error);
+  const fs::path folder = fs::weakly_canonical(target.parent_path(), error);
+  const auto is_sweep = [&](const fs::path& place) {
+    return fs::is_directory(place / "rows", error) && fs::exists(place / "sweep.json", error);
+  };
+  if (folder.filename() == "rows" && is_sweep(folder.parent_path())) return folder.parent_path();
+  constexpr std::string_view kFiles[] = {"sweep.json", "points.jsonl", "results.jsonl", "results.csv"};
+  const bool is_ours = std::ranges::find(kFiles, target.filename().string()) != std::end(kFiles);
+  return is_ours && is_sweep(folder) ? std::optional(folder) : std::nullopt;
+}
+
 ShardLock::ShardLock(const Folder& folder, const Shard& shard) {
   // Workers of a parent that was killed end a moment after it.
   constexpr std::chrono::milliseconds kPause{50};
@@ -220,6 +236,7 @@ ShardLock::~ShardLock() {
 }
 
 RowFile::RowFile(const fs::path& path) : path_(path.string()) {
+  config::require_not_read(path);
   descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0) cannot(path, "opened");
   struct stat status {};

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,9 @@ class Folder {
   std::filesystem::path path_;
 };
 
+// The folder of the sweep that the file `path` is part of, which only sweeps write; none: it is part of no sweep.
+std::optional<std::filesystem::path> folder_of_file(const std::filesystem::path& path);
+
 // Holds the lock of a shard; descriptors in forked workers hold it too, until the last one ends. InputError when
 // another process has it still after a second.
 class ShardLock {
@@ -69,7 +73,8 @@ class ShardLock {
   int descriptor_ = -1;
 };
 
-// A file to which one process at a time appends lines. Opening it drops a line that a kill cut off.
+// A file to which one process at a time appends lines. Opening it drops a line that a kill cut off. InputError when it
+// stands for an input of the process.
 class RowFile {
  public:
   explicit RowFile(const std::filesystem::path& path);

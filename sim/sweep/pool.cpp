@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "models/base/error.h"
+#include "sim/config/ending.h"
 
 namespace oscsim::sweep {
 namespace {
@@ -63,15 +64,19 @@ class HeldSignals {
   HeldSignals() {
     sigemptyset(&held_);
     for (const int number : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&held_, number);
+    struct sigaction hangup {};
+    const bool is_ignored = sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler == SIG_IGN;  // nohup
+    if (!is_ignored) sigaddset(&held_, SIGHUP);
     sigprocmask(SIG_BLOCK, &held_, &before_);
   }
   ~HeldSignals() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
   HeldSignals(const HeldSignals&) = delete;
   HeldSignals& operator=(const HeldSignals&) = delete;
 
-  // Of the parent, in a worker: it ends by SIGTERM; a Ctrl-C in the terminal is for the parent.
+  // Of the parent, in a worker: it ends by SIGTERM; what comes from the terminal is for the parent.
   void give_to_worker() const {
     std::signal(SIGINT, SIG_IGN);
+    std::signal(SIGHUP, SIG_IGN);
     std::signal(SIGTERM, SIG_DFL);
     sigprocmask(SIG_SETMASK, &before_, nullptr);
     sigset_t term;
@@ -104,7 +109,7 @@ class Pool {
     for (std::size_t i = 0; i < places_.size(); ++i) start(i, kNone);
     while (running() > 0) {
       const int number = signals_.wait();
-      if (number == SIGINT || number == SIGTERM) interrupt();
+      if (number == SIGINT || number == SIGTERM || number == SIGHUP) interrupt();
       reap();
       if (tasks_.progress) tasks_.progress({shared_[0].done, shared_[0].failed});
     }
@@ -128,6 +133,7 @@ class Pool {
 
   void start(std::size_t index, std::int64_t first) {
     slots_[index].current = first;
+    slots_[index].message[0] = '\0';
     const pid_t parent = getpid();
     const pid_t process = fork();
     if (process < 0) {
@@ -146,6 +152,7 @@ class Pool {
   // In a worker.
   int work(std::size_t index, std::int64_t first) {
     Slot& slot = slots_[index];
+    config::leave_last_words_in(slot.message);
     try {
       tasks_.open(index);
       for (std::int64_t task = first;; task = kNone) {
@@ -182,7 +189,8 @@ class Pool {
     const std::int64_t task = slots_[index].current;
     const bool again = task != kNone && task == place.retried;
     if (again) {
-      tasks_.died(index, static_cast<std::size_t>(task), how_it_ended(status));
+      const std::string last_words = slots_[index].message;
+      tasks_.died(index, static_cast<std::size_t>(task), last_words.empty() ? how_it_ended(status) : last_words);
       ++shared_[0].failed;
       ++shared_[0].done;
     }

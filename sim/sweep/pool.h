@@ -25,7 +25,7 @@ struct PoolTasks {
   std::function<void(const PoolProgress&)> progress;
 };
 
-enum class PoolEnd { done, interrupted };  // interrupted: SIGINT or SIGTERM came
+enum class PoolEnd { done, interrupted };  // interrupted: SIGINT, SIGTERM or SIGHUP came
 
 // A task whose worker ends is given to one successor. Workers end with the parent, however that ends.
 PoolEnd run_pool(std::size_t workers, const PoolTasks& tasks);

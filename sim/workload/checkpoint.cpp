@@ -2,9 +2,11 @@
 #include "sim/workload/checkpoint.h"
 
 #include <filesystem>
+#include <set>
 
 #include "models/base/error.h"
 #include "sim/config/files.h"
+#include "sim/config/open_files.h"
 
 namespace oscsim {
 namespace {
@@ -30,7 +32,12 @@ bool is_checkpoint_index(const std::string& path) {
 }
 
 ShardedCheckpoint::ShardedCheckpoint(const std::string& index)
-    : index_(index), weight_map_(read_weight_map(index, config::read_file(index, kLargestHeader))) {}
+    : index_(index), weight_map_(read_weight_map(index, config::read_file(index, kLargestHeader))) {
+  // Also those of which no tensor is used: what is written must not replace a part of the checkpoint.
+  std::set<std::string> shards;
+  for (const auto& [name, shard] : weight_map_) shards.insert(shard);
+  for (const std::string& shard : shards) config::note_input(fs::path(index_).parent_path() / shard);
+}
 
 TensorPlace ShardedCheckpoint::find(const std::string& name) const {
   const std::string& shard = weight_map_.at(name);
