@@ -225,7 +225,7 @@ Sweep read_sweep(const std::string& argument) {
   sweep.head = config::read<SweepFile>(root, problems);
   const Node* base = root.find("base");
   const config::Place place = base != nullptr ? base->place() : root.place();
-  sweep.resolver = std::make_shared<Resolver>(sweep.head.base);
+  sweep.resolver = std::make_shared<Resolver>(sweep.head.base, path.parent_path());
   if (base != nullptr) sweep.resolver->check_base(place, problems);
   read_axes(sweep, problems);
   if (sweep.axes.empty() && problems.empty()) problems.add(root.place(), "nothing varies: give axes, linked or points");
