@@ -107,9 +107,9 @@ std::string beside_or_as_is(const fs::path& beside, const std::string& name, boo
   return is_there ? path.string() : name;
 }
 
-InputFile::InputFile(const fs::path& path) : path_(path) {
+InputFile::InputFile(const fs::path& path, FileUse use) : path_(path) {
   require_file(path);
-  note_input(path);
+  if (use == FileUse::input) note_input(path);
   descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor_ < 0) input_error("{}: cannot be opened: {}", path.string(), std::strerror(errno));
 }
@@ -131,8 +131,8 @@ std::size_t InputFile::read(std::span<char> into) {
   return done;
 }
 
-std::string read_file(const fs::path& path, std::size_t limit) {
-  InputFile file(path);
+std::string read_file(const fs::path& path, std::size_t limit, FileUse use) {
+  InputFile file(path, use);
   std::string bytes;
   constexpr std::size_t kChunk = std::size_t{1} << 16;
   for (std::size_t got = kChunk; got == kChunk && bytes.size() <= limit;) {

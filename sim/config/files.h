@@ -28,11 +28,14 @@ std::string beside_or_as_is(const std::filesystem::path& beside, const std::stri
 // The names that locate() finds in `folder`, sorted.
 std::vector<std::string> available_names(std::string_view folder, const std::filesystem::path& root = search_root());
 
+// What is read: an input, or a file that the command itself keeps and may write again (of a sweep's folder).
+enum class FileUse { input, own };
+
 // A file that is open for reading.
 class InputFile {
  public:
-  // InputError when it is missing, a directory or unreadable, or an output is going to replace it.
-  explicit InputFile(const std::filesystem::path& path);
+  // InputError when it is missing, a directory or unreadable, or an output is going to replace the input.
+  explicit InputFile(const std::filesystem::path& path, FileUse use = FileUse::input);
   ~InputFile();
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
@@ -48,7 +51,7 @@ class InputFile {
 
 // The file's bytes. InputError when it is missing (with the nearest name beside it), a directory, unreadable or larger
 // than `limit` bytes.
-std::string read_file(const std::filesystem::path& path, std::size_t limit);
+std::string read_file(const std::filesystem::path& path, std::size_t limit, FileUse use = FileUse::input);
 
 // Throws InputError unless `path` is there and no directory.
 void require_file(const std::filesystem::path& path);

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <thread>
 
 #include "models/base/error.h"
@@ -33,6 +34,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kMostShards = 100'000;
+constexpr std::size_t kAnySize = std::numeric_limits<std::size_t>::max();  // of what is compared with a text of ours
 
 [[noreturn]] void cannot(const fs::path& path, const char* what) {
   input_error("{}: cannot be {}: {}", path.string(), what, std::strerror(errno));
@@ -80,8 +82,7 @@ bool holds_other_files(const fs::path& folder) {
 
 // Shards that start together need not all write the same.
 void write_unless_equal(const fs::path& path, const std::string& text) {
-  std::ifstream file(path, std::ios::binary);
-  if (file && std::string(std::istreambuf_iterator<char>(file), {}) == text) return;
+  if (fs::exists(path) && config::read_file(path, kAnySize, config::FileUse::own) == text) return;
   config::require_not_read(path);
   config::write_file_atomically(path, text);
 }
@@ -128,7 +129,7 @@ void Folder::require_ours() const {
       input_error("{}: holds files, but no sweep.json; take an empty or a new folder", path_.string());
     return;
   }
-  const Json json = Json::parse(config::read_file(file, config::kLargestFile), nullptr, false);
+  const Json json = Json::parse(config::read_file(file, config::kLargestFile, config::FileUse::own), nullptr, false);
   if (json.is_discarded() || !json.is_object() || !json.contains("git") || !json.contains("version"))
     input_error("{}: is not what a sweep writes", file.string());
   if (json["version"] != version() || json["git"] != git_hash())
@@ -258,12 +259,15 @@ void RowFile::append(std::string line) const {
   sigset_t all, before;
   sigfillset(&all);
   sigprocmask(SIG_BLOCK, &all, &before);
-  errno = 0;
-  const ssize_t written = write(descriptor_, line.data(), line.size());
+  ssize_t written = 0;
+  std::size_t done = 0;  // a write that took a part does not say why: the next one does
+  do {
+    written = write(descriptor_, line.data() + done, line.size() - done);
+    if (written > 0) done += static_cast<std::size_t>(written);
+  } while (written > 0 && done < line.size());
   const int why = errno;
   sigprocmask(SIG_SETMASK, &before, nullptr);
-  if (written == static_cast<ssize_t>(line.size())) return;
-  input_error("{}: cannot be written: {}", path_, std::strerror(why != 0 ? why : ENOSPC));
+  if (done < line.size()) input_error("{}: cannot be written: {}", path_, std::strerror(why));
 }
 
 }  // namespace oscsim::sweep

@@ -82,7 +82,7 @@ class RowFile {
   RowFile(const RowFile&) = delete;
   RowFile& operator=(const RowFile&) = delete;
 
-  // In one write; a signal that ends the process waits for it. InputError when the disk does not take it.
+  // A signal that ends the process waits for it. InputError when the disk does not take it.
   void append(std::string line) const;
 
  private:

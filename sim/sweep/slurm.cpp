@@ -112,7 +112,7 @@ Submitted submit(const SlurmJob& job) {
 std::optional<Submitted> submitted(const Folder& folder) {
   const fs::path file = folder.path() / "slurm" / "submitted.json";
   if (!fs::exists(file)) return std::nullopt;
-  const Json json = Json::parse(config::read_file(file, config::kLargestFile), nullptr, false);
+  const Json json = Json::parse(config::read_file(file, config::kLargestFile, config::FileUse::own), nullptr, false);
   if (json.is_discarded() || !json.is_object()) input_error("{}: is not what a sweep writes", file.string());
   return Submitted{json.value("array_job", ""), json.value("merge_job", ""), json.value("shards", std::int64_t{1})};
 }

@@ -27,6 +27,10 @@ gemms:
   - {{name: "{NAME.format("{layer}")}", layers: 0-1, position: attn_in, m: 8, n: 16, k: 64,
      input: "model.layers.{{layer}}.attn_in"}}
 """
+WIDE = """schema: 1
+gemms:
+  - {name: wide, position: attn_in, m: 65536, n: 16, k: 2048, weight: w, input: model.layers.2.attn_in}
+"""
 CONFIG = {"model_type": "qwen3", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1, "head_dim": 32,
           "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 128}  # fmt: skip
 SWEEP = """schema: 1
@@ -342,13 +346,14 @@ class FilesTest(ProgramTest):
     # ------ D6
 
     def test_d6_inputs_that_become_shorter(self):
-        self.write("large.yaml", TRACE)
+        self.write("large.yaml", WIDE)
+        self.write("wide.safetensors", safetensors({"w": ("BF16", (16, 2048), [1.0] * (16 * 2048))}))
         commands = [
             ["quantize", "large.safetensors", *Q, "-o", "out"],
-            ["gemm", "large.safetensors", "a.npy", "--format-a", "mxfp4", "--format-b", "mxfp4", "-o", "out.npy"],
+            ["gemm", "large.safetensors", "wide.safetensors", "--format-a", "mxfp4", "--format-b", "mxfp4", "-o", "out.npy"],
             ["calibrate", "large.safetensors", "-o", "out"],
             ["trace", "--fit", "large.safetensors", "-o", "out"],
-            [*TENSORS, "large.safetensors", "--json", "out"],
+            ["run", "--trace", "large.yaml", "--tensors", "wide.safetensors", "--tensors", "large.safetensors", "--json", "out"],
         ]
         for arguments in commands:
             self.large("large.safetensors", 1 << 16, 1 << 11, tensor="model.layers.2.attn_in")
@@ -438,11 +443,10 @@ base:
   costs: c.yaml
   tensors: [x.safetensors, w.safetensors]
   timing_only: false
-axes:
-  machine: [m.yaml, edge_npu]
-  machine.cores: [1, 2]
-where:
-  - machine != "edge_npu" or machine.cores == 2
+points:
+  - {machine: m.yaml, machine.cores: 1}
+  - {machine: m2.yaml, machine.cores: 2}
+  - {machine: edge_npu, machine.cores: 4}
 """,
         )
         rows = []
@@ -451,7 +455,7 @@ where:
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             rows.append((self.read("out/results.jsonl"), self.read("out/sweep.json")))
             shutil.rmtree(self.path("out"))
-        self.assertEqual([json.loads(line)["machine"] for line in rows[0][0].splitlines()], ["m.yaml", "m.yaml", "edge_npu"])
+        self.assertEqual([json.loads(line)["machine"] for line in rows[0][0].splitlines()], ["m.yaml", "m2.yaml", "edge_npu"])
         self.assertEqual(rows[0], rows[1])
         self.assertEqual(rows[0], rows[2])
 
