@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <limits>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "models/base/error.h"
 #include "models/base/schema.h"
+#include "sim/config/open_files.h"
 
 namespace oscsim {
 
@@ -26,12 +26,8 @@ Enum choice_argument(const std::string& option, const std::string& text) {
   input_error("{}: unknown '{}'\n  allowed: {}{}", option, text, joined(names), did_you_mean(text, names));
 }
 
-// InputError for output files that could not be written in the end, before any work is done. Pairs of option and path;
-// an empty path is an option that was not given.
-void require_writable(const std::vector<std::pair<std::string, std::string>>& outputs);
-
-// InputError when an output, of the same pairs, is one of the files that are read, under whatever name.
-void require_other_files(const std::vector<std::string>& inputs,
-                         const std::vector<std::pair<std::string, std::string>>& outputs);
+// Every command claims all its output files at once, before it reads anything (sim/config/open_files.h). InputError
+// also for a file that belongs to the folder of a sweep.
+[[nodiscard]] config::OutputClaims claim_outputs(const config::OutputClaims::Outputs& outputs);
 
 }  // namespace oscsim

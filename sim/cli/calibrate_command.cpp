@@ -116,11 +116,7 @@ int calibrate_command(CalibrateArguments& arguments) {
   options.group = integer_argument("--group", arguments.group, kSmallestGroup, kLargestGroup);
   options.alpha = number_argument("--alpha", arguments.alpha, 0, kLargestAlpha);
   for (const std::string& text : arguments.decisions) add_decision(text, options.decide);
-  const std::vector<std::pair<std::string, std::string>> outputs{{"-o", arguments.output}};
-  require_writable(outputs);
-  std::vector<std::string> inputs = options.files;
-  inputs.insert(inputs.end(), options.held_out.begin(), options.held_out.end());
-  require_other_files(inputs, outputs);
+  const config::OutputClaims claims = claim_outputs({{"-o", arguments.output}});
 
   ProgressLine line;
   CalibrationResult result =

@@ -12,6 +12,7 @@
 #include "sim/cli/format_text.h"
 #include "sim/cli/standard_output.h"
 #include "sim/config/files.h"
+#include "sim/config/json_output.h"
 #include "sim/report/text_table.h"
 #include "sim/run/inputs.h"
 #include "sim/sweep/sweep.h"
@@ -196,7 +197,7 @@ void add_describe_command(CLI::App& app, Action& action) {
   command.callback([arguments, &action] {
     action = [arguments]() -> int {
       const Shown shown = described(*arguments);
-      print(arguments->json ? shown.json.dump(2) + "\n" : shown.text);
+      print(arguments->json ? config::json_text(shown.json, 2) + "\n" : shown.text);
       return kDone;
     };
   });

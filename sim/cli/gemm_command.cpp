@@ -13,6 +13,7 @@
 #include "sim/cli/commands.h"
 #include "sim/cli/standard_output.h"
 #include "sim/config/atomic_file.h"
+#include "sim/config/json_output.h"
 #include "sim/report/text_table.h"
 #include "sim/report/version.h"
 #include "sim/run/accuracy.h"
@@ -301,7 +302,7 @@ std::string report_json(const Operand& a, const Operand& b, const Product& produ
                                                        {"outputs", a.rows() * b.rows()},
                                                        {"differing", verification->differing}}
                                                 : Json()}};
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return config::json_text(json, 2) + "\n";
 }
 
 void write_output(const GemmArguments& arguments, const Operand& a, const Operand& b, const Matrix& output) {
@@ -321,9 +322,7 @@ int gemm_command(const GemmArguments& arguments) {
     input_error("two inputs are needed, A [m, k] and B [n, k]: FILE.npy, FILE.safetensors or FILE.safetensors:TENSOR");
   if (arguments.output.empty()) input_error("-o is missing: the .npy or .safetensors file to write");
   output_kind("-o", arguments.output);
-  const std::vector<std::pair<std::string, std::string>> outputs{{"-o", arguments.output}, {"--json", arguments.json}};
-  require_writable(outputs);
-  require_other_files({matrix_file_name(arguments.a).path, matrix_file_name(arguments.b).path}, outputs);
+  const config::OutputClaims claims = claim_outputs({{"-o", arguments.output}, {"--json", arguments.json}});
   Arithmetic arithmetic{.cast = {},
                         .accumulator = accumulator_argument(arguments.accumulator),
                         .kernel = choice_argument<numerics::Kernel>("--kernel", arguments.kernel)};

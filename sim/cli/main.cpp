@@ -15,15 +15,27 @@
 #include "sim/cli/commands.h"
 #include "sim/cli/standard_output.h"
 #include "sim/cli/usage.h"
+#include "sim/config/ending.h"
+#include "sim/config/files.h"
 #include "sim/report/version.h"
 #include "sim/run/threads.h"
 
 namespace oscsim {
 namespace {
 
+// With the configurations that names stand for: of two checkouts the program's own are used.
+std::string version_text() {
+  const std::string program = fmt::format("oscsim {} (git {})", version(), git_hash());
+  try {
+    return fmt::format("{}\nconfigurations: {}", program, config::search_root().string());
+  } catch (const InputError& error) {
+    return fmt::format("{}\nconfigurations: {}", program, error.what());
+  }
+}
+
 int dispatch(int argc, char** argv) {
   CLI::App app("Cycle-approximate, bit-exact simulator of low-precision LLM accelerators", "oscsim");
-  app.set_version_flag("--version", fmt::format("oscsim {} (git {})", version(), git_hash()));
+  app.set_version_flag("--version", version_text);
   app.require_subcommand(0, 1);
   app.footer("Example:\n  oscsim run --machine ascend_950pr --layers 0 --json result.json\n");
   Action action;
@@ -40,8 +52,8 @@ int dispatch(int argc, char** argv) {
   } catch (const CLI::CallForHelp&) {
     print(app.help());
     return kDone;
-  } catch (const CLI::CallForVersion& version_text) {
-    print(std::string(version_text.what()) + "\n");
+  } catch (const CLI::CallForVersion& text) {
+    print(std::string(text.what()) + "\n");
     return kDone;
   } catch (const CLI::ParseError& error) {
     throw InputError(usage_message(app, error));
@@ -95,5 +107,6 @@ int guarded(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   oscsim::prepare_standard_streams();
+  oscsim::config::prepare_for_the_end(oscsim::kWrongInput);
   return oscsim::guarded(argc, argv);
 }

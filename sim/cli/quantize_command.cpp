@@ -10,6 +10,7 @@
 #include "sim/cli/commands.h"
 #include "sim/cli/standard_output.h"
 #include "sim/config/atomic_file.h"
+#include "sim/config/json_output.h"
 #include "sim/report/layers_table.h"
 #include "sim/report/text_table.h"
 #include "sim/report/version.h"
@@ -43,7 +44,6 @@ struct LeftOut {
 struct Jobs {
   std::vector<Job> jobs;
   std::vector<LeftOut> left_out;
-  std::vector<std::string> files;  // that are read
 };
 
 struct Quantised {
@@ -65,10 +65,8 @@ Job job_of(std::string operand, NamedMatrix matrix) {
 Jobs all_jobs(const std::string& path) {
   const auto tensors = std::make_shared<const TensorSet>(std::vector<std::string>{path});
   Jobs found;
-  std::set<std::string> files{path};
   for (const std::string& name : tensors->names()) {
     const TensorPlace place = *tensors->find(name);
-    files.insert(place.file->path());
     std::string reason = left_out_reason(name, *place.entry);
     if (reason.empty())
       found.jobs.push_back({name, [tensors, place] { return matrix_of(place); }});
@@ -81,12 +79,11 @@ Jobs all_jobs(const std::string& path) {
         "points and biases",
         path, found.left_out.size());
   if (found.jobs.size() == 1) found.jobs.front().operand.clear();
-  found.files.assign(files.begin(), files.end());
   return found;
 }
 
 Jobs jobs_of(const MatrixFileName& input, const CastArguments& arguments) {
-  if (input.kind == MatrixFileKind::npy) return {{job_of("", matrix_of(input.path, arguments.npy))}, {}, {input.path}};
+  if (input.kind == MatrixFileKind::npy) return {{job_of("", matrix_of(input.path, arguments.npy))}, {}};
   if (input.kind == MatrixFileKind::checkpoint) {
     if (input.tensor.empty()) return all_jobs(input.path);
     const TensorSet tensors({input.path});
@@ -98,8 +95,7 @@ Jobs jobs_of(const MatrixFileName& input, const CastArguments& arguments) {
   const auto file = std::make_shared<const SafetensorsFile>(input.path);
   if (input.tensor.empty() && holds_quantised(*file))
     input_error("{}: was written by oscsim quantize; {}:decoded are its values as a matrix", input.path, input.path);
-  if (!input.tensor.empty() || matrix_names(*file).empty())
-    return {{job_of("", matrix_of(file, input.tensor))}, {}, {input.path}};
+  if (!input.tensor.empty() || matrix_names(*file).empty()) return {{job_of("", matrix_of(file, input.tensor))}, {}};
   return all_jobs(input.path);
 }
 
@@ -186,7 +182,7 @@ std::string report_json(const std::vector<Quantised>& results, const Jobs& jobs,
   for (const LeftOut& tensor : jobs.left_out)
     json["left_out"].push_back(
         {{"name", tensor.name}, {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"reason", tensor.reason}});
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return config::json_text(json, 2) + "\n";
 }
 
 int quantize_command(const QuantizeArguments& arguments) {
@@ -201,11 +197,9 @@ int quantize_command(const QuantizeArguments& arguments) {
   const MatrixFileName input = matrix_file_name(arguments.input);
   if (arguments.output.ends_with(".npy"))
     input_error("-o {}: codes and scales are several tensors; allowed: FILE.safetensors", arguments.output);
-  const std::vector<std::pair<std::string, std::string>> outputs{{"-o", arguments.output}, {"--json", arguments.json}};
-  require_writable(outputs);
+  const config::OutputClaims claims = claim_outputs({{"-o", arguments.output}, {"--json", arguments.json}});
 
   const Jobs jobs = jobs_of(input, arguments.cast);
-  require_other_files(jobs.files, outputs);
   QuantisedFileSpec spec(origin);
   for (const Job& job : jobs.jobs) {
     const NamedMatrix matrix = job.load();
@@ -243,13 +237,13 @@ void add_quantize_command(CLI::App& app, Action& action) {
       "several tensors are quantised, NAME.codes and so on. Its metadata describe the layout. Clipped: more than half "
       "a\n"
       "step beyond the largest code, or infinite only after the cast. Zeroed: zero only after the cast.
-"
+      "
       "Tensors that are left out are listed: those that are no matrices or quantised already, and scales, zero points "
       "and
-"
+      "
       "biases. An .npy file of one dimension is one row; leading dimensions of size 1 are dropped.
 
-"
+      "
       "Example:\n  oscsim quantize weights.safetensors --format mxfp4 -o weights_mxfp4.safetensors\n");
   command.callback([arguments, &action] { action = [arguments] { return quantize_command(*arguments); }; });
 }

@@ -99,7 +99,7 @@ void RecordingArguments::check() const {
   timeline_options(*this);
 }
 
-std::vector<std::pair<std::string, std::string>> RecordingArguments::files() const {
+config::OutputClaims::Outputs RecordingArguments::files() const {
   return {{"--timeline", timeline}, {"--vcd", vcd}};
 }
 

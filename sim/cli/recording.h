@@ -4,9 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
-#include <utility>
-#include <vector>
 
+#include "sim/config/open_files.h"
 #include "sim/run/run.h"
 
 namespace oscsim {
@@ -16,8 +15,7 @@ struct RecordingArguments {
 
   // InputError when they make no sense.
   void check() const;
-  // Option and path, for require_writable.
-  std::vector<std::pair<std::string, std::string>> files() const;
+  config::OutputClaims::Outputs files() const;
 };
 
 void add_recording_options(CLI::App& command, RecordingArguments& arguments);

@@ -32,9 +32,9 @@ int run_command(RunArguments& arguments) {
   options.kernel = choice_argument<numerics::Kernel>("--kernel", arguments.kernel);
   options.cycle_limit = arguments.limits.cycle_count();
   arguments.recording.check();
-  std::vector<std::pair<std::string, std::string>> files = arguments.recording.files();
+  config::OutputClaims::Outputs files = arguments.recording.files();
   files.insert(files.end(), {{"--json", arguments.json}, {"--csv", arguments.csv}, {"--outputs", options.outputs}});
-  require_writable(files);
+  const config::OutputClaims claims = claim_outputs(files);
 
   ProgressLine line;
   TimeLimit time_limit(arguments.limits.seconds());

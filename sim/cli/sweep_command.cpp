@@ -92,6 +92,15 @@ int status_of(const sweep::Counts& counts, const sweep::Folder& folder, const sw
   return kCheckFailed;
 }
 
+// What merging and submitting write. Nothing can be lost in a folder that is not there yet.
+config::OutputClaims::Outputs written_files(const sweep::Folder& folder) {
+  config::OutputClaims::Outputs files;
+  for (const char* name : {"results.jsonl", "results.csv", "slurm/array.sh", "slurm/merge.sh", "slurm/submitted.json"})
+    if (const fs::path path = folder.path() / name; fs::is_directory(path.parent_path()))
+      files.emplace_back("-o", path.string());
+  return files;
+}
+
 int sweep_command(const SweepArguments& arguments) {
   if (arguments.file.empty())
     input_error("no sweep file\n  write for example: oscsim sweep ten_parameters -o results; see: oscsim sweep --help");
@@ -108,8 +117,9 @@ int sweep_command(const SweepArguments& arguments) {
   else if (const auto shard = sweep::shard_from_environment())
     options.shard = *shard;
 
-  const sweep::Sweep swept = sweep::read_sweep(arguments.file);
   const sweep::Folder folder{fs::path(arguments.folder)};
+  const config::OutputClaims claims(written_files(folder));
+  const sweep::Sweep swept = sweep::read_sweep(arguments.file);
   ProgressLine line(ProgressLine::Ticking::by_updates);  // the workers are forked
   const auto begin = Clock::now();
   const auto progress = [&](const sweep::SweepProgress& state) {
@@ -137,6 +147,7 @@ int sweep_command(const SweepArguments& arguments) {
 
 int merge_command(const std::string& path) {
   const sweep::Folder folder{fs::path(path)};
+  const config::OutputClaims claims(written_files(folder));
   const sweep::Counts counts = sweep::merge(folder);
   print(fmt::format("{}\n{}\n", counts_text(counts), (folder.path() / "results.jsonl").string()));
   return status_of(counts, folder, {});
@@ -191,6 +202,7 @@ int submit_command(const SubmitArguments& arguments) {
   const sweep::PointLimits limits{arguments.limits.seconds(), arguments.limits.cycle_count()};
   std::int64_t shards = 0;  // 0: from the time that a point takes
   if (!arguments.shards.empty()) shards = integer_argument("--shards", arguments.shards, 1, sweep::kMostTasks);
+  const config::OutputClaims claims(written_files(sweep::Folder(arguments.folder)));
   const sweep::Sweep swept = sweep::read_sweep(arguments.file);
   job.program = fs::read_symlink("/proc/self/exe").string();
   job.file = fs::absolute(swept.file).string();

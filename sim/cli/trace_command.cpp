@@ -111,8 +111,7 @@ SyntheticParams fitted(const TraceArguments& arguments) {
 }
 
 int trace_command(const TraceArguments& arguments) {
-  require_writable({{"-o", arguments.output}});
-  require_other_files(arguments.fit, {{"-o", arguments.output}});
+  const config::OutputClaims claims = claim_outputs({{"-o", arguments.output}});
   if (arguments.fit.empty() && !(arguments.group.empty() && arguments.alpha.empty()))
     input_error("{} needs --fit", arguments.group.empty() ? "--alpha" : "--group");
   TraceDocument trace = document(arguments);

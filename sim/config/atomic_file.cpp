@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/config/atomic_file.h"
 
-#include <fmt/format.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <string>
 
 #include "models/base/error.h"
+#include "sim/config/descriptor_buffer.h"
+#include "sim/config/open_files.h"
+#include "sim/config/temporary_file.h"
 
 namespace oscsim::config {
 namespace {
@@ -22,50 +22,29 @@ namespace fs = std::filesystem;
   input_error("{}: cannot be written: {}", path.string(), std::strerror(error_number));
 }
 
-// Streams `writer` into the existing file `to`; `path` is its name in messages.
-void stream_into(const fs::path& to, const fs::path& path, const std::function<void(std::ostream&)>& writer) {
-  errno = 0;
-  std::ofstream file(to, std::ios::binary);
-  if (!file) cannot_write(path, errno);
-  writer(file);
-  const bool has_failed = !file;
-  errno = 0;
-  if (has_failed) {  // why is lost among what the writer did since: one more try tells
-    file.clear();
-    file.put('\n');
-  }
-  file.flush();
-  if (has_failed || !file) cannot_write(path, errno == 0 ? EIO : errno);
+// Streams `writer` into an open file; `path` is its name in messages.
+void stream_into(int descriptor, const fs::path& path, const std::function<void(std::ostream&)>& writer) {
+  DescriptorBuffer buffer(descriptor);
+  std::ostream out(&buffer);
+  writer(out);
+  if (const int error_number = buffer.finish(); error_number != 0) cannot_write(path, error_number);
+  if (!out) cannot_write(path, EIO);
 }
 
-// A file under a name of its own; removed again unless it was renamed.
-class TemporaryFile {
+// A device, a pipe, or a file that is open already: it goes on where it is.
+class DirectFile {
  public:
-  explicit TemporaryFile(const fs::path& target)
-      : name_((target.parent_path() / fmt::format(".{}.XXXXXX", target.filename().string())).string()) {
-    descriptor_ = mkstemp(name_.data());
+  DirectFile(const fs::path& path, int open_as)
+      : descriptor_(open_as >= 0 ? fcntl(open_as, F_DUPFD_CLOEXEC, 0) : open(path.c_str(), O_WRONLY | O_CLOEXEC)) {
+    if (descriptor_ < 0) cannot_write(path, errno);
   }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  ~TemporaryFile() {
-    if (descriptor_ < 0) return;
-    close(descriptor_);
-    if (!is_renamed_) unlink(name_.c_str());
-  }
-
-  bool is_open() const { return descriptor_ >= 0; }
-  const std::string& name() const { return name_; }
-  bool set_mode(mode_t mode) { return fchmod(descriptor_, mode) == 0; }
-  bool sync() { return fsync(descriptor_) == 0; }
-  bool rename_to(const fs::path& target) {
-    is_renamed_ = std::rename(name_.c_str(), target.c_str()) == 0;
-    return is_renamed_;
-  }
+  ~DirectFile() { close(descriptor_); }
+  DirectFile(const DirectFile&) = delete;
+  DirectFile& operator=(const DirectFile&) = delete;
+  int descriptor() const { return descriptor_; }
 
  private:
-  std::string name_;
-  int descriptor_ = -1;
-  bool is_renamed_ = false;
+  int descriptor_;
 };
 
 // The mode of the file that is replaced, or what the user's mask gives a new one.
@@ -78,18 +57,7 @@ mode_t mode_for(const fs::path& target) {
 }
 
 bool is_special(const fs::path& path, const fs::file_status& status) {
-  const std::string name = path.lexically_normal().string();
-  return name.starts_with("/dev/") || name.starts_with("/proc/") ||
-         (fs::exists(status) && !fs::is_regular_file(status));
-}
-
-// What `path` stands for when it is a symbolic link: that file is replaced, the link stays.
-fs::path link_target(fs::path path) {
-  constexpr int kMostLinks = 40;  // as Linux
-  std::error_code error;
-  for (int links = 0; fs::is_symlink(path, error) && links < kMostLinks; ++links)
-    path = path.parent_path() / fs::read_symlink(path, error);
-  return path;
+  return path.lexically_normal().string().starts_with("/proc/") || (fs::exists(status) && !fs::is_regular_file(status));
 }
 
 }  // namespace
@@ -99,8 +67,10 @@ void write_file_atomically(const fs::path& path, const std::function<void(std::o
   const fs::file_status status = fs::status(path, error);
   if (path.empty()) input_error("an empty name for an output file");
   if (fs::is_directory(status)) input_error("{}: is a directory, expected a file to write", path.string());
-  if (is_special(path, status)) return stream_into(path, path, writer);
   fs::path target = link_target(path);
+  const int open_as = descriptor_of(target);
+  if (open_as >= 0 || is_special(path, status))
+    return stream_into(DirectFile(path, open_as).descriptor(), path, writer);
   if (!target.has_parent_path()) target = fs::path(".") / target;
   if (!fs::is_directory(target.parent_path(), error))
     input_error("{}: cannot be written: there is no folder '{}'", path.string(), target.parent_path().string());
@@ -108,9 +78,8 @@ void write_file_atomically(const fs::path& path, const std::function<void(std::o
 
   TemporaryFile temporary(target);
   if (!temporary.is_open()) cannot_write(path, errno);
-  stream_into(temporary.name(), path, writer);
-  if (!temporary.set_mode(mode_for(target)) || !temporary.sync() || !temporary.rename_to(target))
-    cannot_write(path, errno);
+  stream_into(temporary.descriptor(), path, writer);
+  if (!temporary.finish(mode_for(target))) cannot_write(path, errno);
 }
 
 void write_file_atomically(const fs::path& path, std::string_view bytes) {

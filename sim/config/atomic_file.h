@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Output files appear whole or not at all: written beside the target under a temporary name, synced, then renamed.
+// The one way in which output files are written: they appear whole or not at all (temporary_file.h).
 #pragma once
 
 #include <filesystem>
@@ -11,7 +11,8 @@ namespace oscsim::config {
 
 // Calls `writer` with a binary stream and puts what it wrote at `path`, in place of a file that was there. When
 // anything fails, also an exception of `writer`, the target stays as it was and nothing is left behind. Devices, pipes
-// and everything under /dev and /proc are written directly. InputError names the path when it cannot be written.
+// and open files such as /dev/stdout are written directly, and nothing that is in them is cut off. InputError names the
+// path when it cannot be written. OutputClaims (open_files.h) says before any work whether it can and may be.
 void write_file_atomically(const std::filesystem::path& path, const std::function<void(std::ostream&)>& writer);
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);

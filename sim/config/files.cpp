@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/config/files.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 
 #include "models/base/error.h"
+#include "sim/config/open_files.h"
 #include "sim/config/units.h"
 
 namespace oscsim::config {
@@ -40,25 +42,27 @@ std::vector<std::string> names_in(const fs::path& folder) {
 
 bool holds_configurations(const fs::path& folder) {
   std::error_code error;
-  return fs::is_directory(folder / "configs", error);
+  return fs::is_directory(folder / "configs/machines", error);
 }
 
 }  // namespace
 
 fs::path search_root() {
   if (const char* home = std::getenv("OSCSIM_HOME"); home && *home) {
-    if (!holds_configurations(home)) input_error("OSCSIM_HOME is '{}', but there is no folder configs in it", home);
+    std::error_code error;
+    if (!fs::is_directory(fs::path(home) / "configs", error))
+      input_error("OSCSIM_HOME is '{}', but there is no folder configs in it", home);
     return home;
   }
-  if (const fs::path sources = OSCSIM_SOURCE_ROOT; holds_configurations(sources)) return sources;
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   for (fs::path folder = program.parent_path(); folder.has_relative_path(); folder = folder.parent_path())
     if (holds_configurations(folder)) return folder;
+  if (const fs::path sources = OSCSIM_SOURCE_ROOT; holds_configurations(sources)) return sources;
   input_error(
-      "the folder with configs and traces is neither at '{}' nor above '{}'; set the environment variable OSCSIM_HOME "
+      "the folder with configs and traces is neither above '{}' nor at '{}'; set the environment variable OSCSIM_HOME "
       "to the folder that holds them",
-      OSCSIM_SOURCE_ROOT, program.string());
+      program.string(), OSCSIM_SOURCE_ROOT);
 }
 
 std::vector<std::string> available_names(std::string_view folder, const fs::path& root) {
@@ -95,20 +99,48 @@ void require_file(const fs::path& path) {
   if (fs::is_directory(status)) input_error("{}: is a directory, expected a file", path.string());
 }
 
-std::string read_file(const fs::path& path, std::size_t limit) {
+std::string beside_or_as_is(const fs::path& beside, const std::string& name, bool may_be_folder) {
+  std::error_code error;
+  const fs::path path = beside / name;
+  const fs::file_status status = fs::status(path, error);
+  const bool is_there = !name.empty() && fs::exists(status) && (may_be_folder || !fs::is_directory(status));
+  return is_there ? path.string() : name;
+}
+
+InputFile::InputFile(const fs::path& path, FileUse use) : path_(path) {
   require_file(path);
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) input_error("{}: cannot be opened: {}", path.string(), std::strerror(errno));
+  if (use == FileUse::input) note_input(path);
+  descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor_ < 0) input_error("{}: cannot be opened: {}", path.string(), std::strerror(errno));
+}
+
+InputFile::~InputFile() {
+  close(descriptor_);
+}
+
+std::size_t InputFile::read(std::span<char> into) {
+  std::size_t done = 0;
+  while (done < into.size()) {
+    const ssize_t got = ::read(descriptor_, into.data() + done, into.size() - done);
+    if (got == 0) break;
+    if (got > 0)
+      done += static_cast<std::size_t>(got);
+    else if (errno != EINTR)
+      input_error("{}: cannot be read: {}", path_.string(), std::strerror(errno));
+  }
+  return done;
+}
+
+std::string read_file(const fs::path& path, std::size_t limit, FileUse use) {
+  InputFile file(path, use);
   std::string bytes;
   constexpr std::size_t kChunk = std::size_t{1} << 16;
-  while (file && bytes.size() <= limit) {
+  for (std::size_t got = kChunk; got == kChunk && bytes.size() <= limit;) {
     const std::size_t before = bytes.size();
     bytes.resize(before + kChunk);
-    file.read(bytes.data() + before, static_cast<std::streamsize>(kChunk));
-    bytes.resize(before + static_cast<std::size_t>(file.gcount()));
+    got = file.read(std::span(bytes).subspan(before));
+    bytes.resize(before + got);
   }
-  if (file.bad()) input_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
   if (bytes.size() > limit)
     input_error("{}: larger than {}, the limit for this kind of file", path.string(),
                 to_text(Bytes(static_cast<std::int64_t>(limit))));

@@ -7,6 +7,8 @@
 #include <array>
 #include <cctype>
 
+#include "sim/config/json_output.h"
+
 namespace oscsim::config {
 namespace {
 
@@ -32,9 +34,9 @@ bool is_plain(const std::string& text) {
 std::string flow_text(const Json& json) {
   if (json.is_string()) {
     const std::string& text = json.get_ref<const std::string&>();
-    return is_plain(text) ? text : json.dump();
+    return is_plain(text) ? text : json_text(json);
   }
-  if (!json.is_array()) return json.dump();
+  if (!json.is_array()) return json_text(json);
   std::vector<std::string> elements;
   for (const Json& element : json) elements.push_back(flow_text(element));
   return fmt::format("[{}]", joined(elements));
@@ -65,7 +67,7 @@ void emit(const Json& json, std::size_t indent, std::string& out) {
   }
   for (const auto& [key, value] : json.items()) {
     start_line();
-    out += is_plain(key) ? key : Json(key).dump();
+    out += is_plain(key) ? key : json_text(Json(key));
     out += ":";
     if (is_block(value)) {
       out += "\n";

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "sim/config/json_output.h"
+
 namespace oscsim {
 namespace {
 
@@ -183,8 +185,7 @@ std::string result_json(const RunResult& result) {
   json["area_mm2"] = {{"total", result.area.total()},
                       {"parts", parts_json(result.area)},
                       {"assumed_share", result.area.assumed_share()}};
-  // Numbers that are not finite become null. File names need not be UTF-8; JSON must be.
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return config::json_text(json, 2) + "\n";
 }
 
 }  // namespace oscsim

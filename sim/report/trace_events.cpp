@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "sim/config/json_output.h"
+
 namespace oscsim {
 namespace {
 
@@ -24,7 +26,7 @@ std::string instant_text(std::int64_t picoseconds) {
 std::string json_string(std::string_view text) {
   const auto is_plain = [](char c) { return c >= ' ' && c < '\x7f' && c != '"' && c != '\\'; };
   if (std::ranges::all_of(text, is_plain)) return fmt::format("\"{}\"", text);
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return config::json_text(nlohmann::json(text));
 }
 
 JsonMembers& JsonMembers::raw(std::string_view name, std::string_view value) {

@@ -103,6 +103,7 @@ nlohmann::ordered_json provenance_of(const RunOptions& options, const RunInputs&
   nlohmann::ordered_json json;
   json["version"] = version();
   json["git"] = git_hash();
+  json["configurations"] = config::search_root().string();
   json["seed"] = options.seed;
   json["timing_only"] = options.timing_only;
   json["machine_name"] = inputs.machine_name;

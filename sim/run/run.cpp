@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 
+#include "sim/config/json_output.h"
 #include "sim/run/chain.h"
 #include "sim/run/inputs.h"
 #include "sim/run/replay.h"
@@ -115,7 +116,7 @@ void replay_into_file(const RunContext& context, RunResult& result) {
   const RunInputs& inputs = context.inputs;
   std::vector<SafetensorsSpec> specs;
   for (const Gemm& gemm : inputs.trace.gemms) specs.push_back({gemm.name + ".output", "F32", {gemm.m, gemm.n}});
-  const std::string provenance = inputs.provenance.dump();
+  const std::string provenance = config::json_text(inputs.provenance);
   write_safetensors(context.options.outputs, specs, {{"provenance", provenance}}, [&](SafetensorsBody& body) {
     const auto append = [&](const Gemm&, const numerics::Matrix& output) {
       const auto bytes = static_cast<std::size_t>(output.rows() * output.cols()) * sizeof(float);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "models/base/error.h"
+#include "sim/config/json_output.h"
 #include "sim/sweep/sweep_file.h"
 
 namespace oscsim::sweep {
@@ -161,7 +162,7 @@ void refuse_repeated(const Axis& axis, Problems& problems) {
     std::string shown, plain;
     for (const AxisValue& value : values) {
       shown += (shown.empty() ? "" : ", ") + value.text;
-      plain += value.plain.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+      plain += config::json_text(value.plain) + "\n";
       // What is no number where one belongs is for the parameter's reader to report.
       if (value.plain.is_null()) plain += value.text;
     }

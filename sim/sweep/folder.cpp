@@ -15,12 +15,16 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <thread>
 #include <tuple>
 
 #include "models/base/error.h"
 #include "sim/config/atomic_file.h"
+#include "sim/config/files.h"
+#include "sim/config/json_output.h"
 #include "sim/config/node.h"
+#include "sim/config/open_files.h"
 #include "sim/config/units.h"
 #include "sim/report/version.h"
 #include "sim/sweep/folder_file.h"
@@ -33,6 +37,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kMostShards = 100'000;
+constexpr std::size_t kAnySize = std::numeric_limits<std::size_t>::max();  // of what is compared with a text of ours
 
 [[noreturn]] void cannot(const fs::path& path, const char* what) {
   input_error("{}: cannot be {}: {}", path.string(), what, std::strerror(errno));
@@ -87,10 +92,8 @@ bool holds_other_files(const fs::path& folder) {
 
 // Shards that start together need not all write the same.
 void write_unless_equal(const fs::path& path, const std::string& text) {
-  if (is_there(path)) {  // a pipe would wait for a reader
-    std::ifstream file(path, std::ios::binary);
-    if (file && std::string(std::istreambuf_iterator<char>(file), {}) == text) return;
-  }
+  if (is_there(path) && config::read_file(path, kAnySize, config::FileUse::own) == text) return;
+  config::require_not_read(path);
   config::write_file_atomically(path, text);
 }
 
@@ -187,7 +190,7 @@ void Folder::require_ours() const {
 void Folder::begin(const Sweep& sweep, const std::vector<std::string>& keys) const {
   make_folder(path_);
   // First, so that a folder whose writer was killed is known as ours.
-  write_unless_equal(path_ / "sweep.json", description(sweep, keys).dump(2) + "\n");
+  write_unless_equal(path_ / "sweep.json", config::json_text(description(sweep, keys), 2) + "\n");
   make_folder(path_ / "rows");
   std::string points;
   for (std::size_t i = 0; i < keys.size(); ++i) points += point_line(sweep, i, keys[i]) + "\n";
@@ -255,6 +258,19 @@ fs::path Folder::lock_file(const Shard& shard) const {
   return path_ / "rows" / fmt::format("{}.lock", shard.name());
 }
 
+std::optional<fs::path> folder_of_file(const fs::path& path) {
+  std::error_code error;
+  const fs::path target = fs::absolute(config::link_target(path), error);
+  const fs::path folder = fs::weakly_canonical(target.parent_path(), error);
+  const auto is_sweep = [&](const fs::path& place) {
+    return fs::is_directory(place / "rows", error) && fs::exists(place / "sweep.json", error);
+  };
+  if (folder.filename() == "rows" && is_sweep(folder.parent_path())) return folder.parent_path();
+  constexpr std::string_view kFiles[] = {"sweep.json", "points.jsonl", "results.jsonl", "results.csv"};
+  const bool is_ours = std::ranges::find(kFiles, target.filename().string()) != std::end(kFiles);
+  return is_ours && is_sweep(folder) ? std::optional(folder) : std::nullopt;
+}
+
 ShardLock::ShardLock(const Folder& folder, const Shard& shard) {
   // Workers of a parent that was killed end a moment after it.
   constexpr std::chrono::milliseconds kPause{50};
@@ -277,6 +293,7 @@ ShardLock::~ShardLock() {
 }
 
 RowFile::RowFile(const fs::path& path) : path_(path.string()) {
+  config::require_not_read(path);
   descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0) cannot(path, "opened");
   struct stat status {};
@@ -299,12 +316,15 @@ void RowFile::append(std::string line) const {
   sigset_t all, before;
   sigfillset(&all);
   sigprocmask(SIG_BLOCK, &all, &before);
-  errno = 0;
-  const ssize_t written = write(descriptor_, line.data(), line.size());
+  ssize_t written = 0;
+  std::size_t done = 0;  // a write that took a part does not say why: the next one does
+  do {
+    written = write(descriptor_, line.data() + done, line.size() - done);
+    if (written > 0) done += static_cast<std::size_t>(written);
+  } while (written > 0 && done < line.size());
   const int why = errno;
   sigprocmask(SIG_SETMASK, &before, nullptr);
-  if (written == static_cast<ssize_t>(line.size())) return;
-  input_error("{}: cannot be written: {}", path_, std::strerror(why != 0 ? why : ENOSPC));
+  if (done < line.size()) input_error("{}: cannot be written: {}", path_, std::strerror(why));
 }
 
 }  // namespace oscsim::sweep

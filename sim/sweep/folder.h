@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,9 @@ class Folder {
   std::filesystem::path path_;
 };
 
+// The folder of the sweep that the file `path` is part of, which only sweeps write; none: it is part of no sweep.
+std::optional<std::filesystem::path> folder_of_file(const std::filesystem::path& path);
+
 // Holds the lock of a shard; descriptors in forked workers hold it too, until the last one ends. InputError when
 // another process has it still after a second.
 class ShardLock {
@@ -79,7 +83,8 @@ class ShardLock {
   int descriptor_ = -1;
 };
 
-// A file to which one process at a time appends lines. Opening it drops a line that a kill cut off.
+// A file to which one process at a time appends lines. Opening it drops a line that a kill cut off. InputError when it
+// stands for an input of the process.
 class RowFile {
  public:
   explicit RowFile(const std::filesystem::path& path);
@@ -87,7 +92,7 @@ class RowFile {
   RowFile(const RowFile&) = delete;
   RowFile& operator=(const RowFile&) = delete;
 
-  // In one write; a signal that ends the process waits for it. InputError when the disk does not take it.
+  // A signal that ends the process waits for it. InputError when the disk does not take it.
   void append(std::string line) const;
 
  private:

@@ -4,10 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "models/base/error.h"
 #include "sim/config/document.h"
@@ -39,13 +35,11 @@ bool is_there(const fs::path& file) {
 
 void each_line(const fs::path& path, const std::function<void(std::string, std::size_t)>& use) {
   if (!is_there(path)) config::require_file(path);
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) input_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
+  config::InputFile file(path, config::FileUse::own);
   std::string chunk(std::size_t{1} << 16, '\0'), line;
-  for (std::size_t number = 1; file;) {
-    file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
-    std::string_view rest(chunk.data(), static_cast<std::size_t>(file.gcount()));
+  std::size_t number = 1;
+  while (const std::size_t got = file.read(chunk)) {
+    std::string_view rest(chunk.data(), got);
     while (!rest.empty()) {
       const std::size_t end = rest.find('\n');
       line += rest.substr(0, end);
@@ -56,16 +50,13 @@ void each_line(const fs::path& path, const std::function<void(std::string, std::
       rest.remove_prefix(end + 1);
     }
   }
-  if (file.bad()) input_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
 }
 
 Json read_json(const fs::path& path) {
   if (!is_there(path)) config::require_file(path);
   std::error_code error;
   if (fs::file_size(path, error) > config::kLargestFile) damaged(path, 0, "is larger than any that a sweep writes");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) input_error("{}: cannot be read: {}", path.string(), std::strerror(errno));
-  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const std::string text = config::read_file(path, config::kLargestFile, config::FileUse::own);
   const auto line_of = [&](std::size_t byte) {
     return static_cast<std::size_t>(std::ranges::count(std::string_view(text).substr(0, byte), '\n')) + 1;
   };

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "models/base/error.h"
+#include "sim/config/ending.h"
 
 namespace oscsim::sweep {
 namespace {
@@ -68,15 +69,19 @@ class HeldSignals {
   HeldSignals() {
     sigemptyset(&held_);
     for (const int number : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&held_, number);
+    struct sigaction hangup {};
+    const bool is_ignored = sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler == SIG_IGN;  // nohup
+    if (!is_ignored) sigaddset(&held_, SIGHUP);
     sigprocmask(SIG_BLOCK, &held_, &before_);
   }
   ~HeldSignals() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
   HeldSignals(const HeldSignals&) = delete;
   HeldSignals& operator=(const HeldSignals&) = delete;
 
-  // Of the parent, in a worker: it ends by SIGTERM; a Ctrl-C in the terminal is for the parent.
+  // Of the parent, in a worker: it ends by SIGTERM; what comes from the terminal is for the parent.
   void give_to_worker() const {
     std::signal(SIGINT, SIG_IGN);
+    std::signal(SIGHUP, SIG_IGN);
     std::signal(SIGTERM, SIG_DFL);
     sigprocmask(SIG_SETMASK, &before_, nullptr);
     sigset_t term;
@@ -117,7 +122,7 @@ class Pool {
       start_waiting();
       if (running() == 0) break;
       const int number = signals_.wait();
-      if (number == SIGINT || number == SIGTERM) interrupt();
+      if (number == SIGINT || number == SIGTERM || number == SIGHUP) interrupt();
       reap();
       end_late_ones();
       if (tasks_.progress) tasks_.progress({shared_[0].done, shared_[0].failed, at_work()});
@@ -154,6 +159,7 @@ class Pool {
     Place& place = places_[index];
     slots_[index].began = Clock::now().time_since_epoch().count();
     slots_[index].current = first;
+    slots_[index].message[0] = '\0';
     const pid_t parent = getpid();
     const pid_t process = fork();
     place.waits = process < 0;
@@ -189,6 +195,7 @@ class Pool {
   // In a worker.
   int work(std::size_t index, std::int64_t first) {
     Slot& slot = slots_[index];
+    config::leave_last_words_in(slot.message);
     try {
       tasks_.open(index);
       for (std::int64_t task = first;; task = kNone) {
@@ -226,7 +233,8 @@ class Pool {
     const std::int64_t task = slots_[index].current;
     const bool again = task != kNone && task == place.retried;
     if (again) {
-      tasks_.died(index, static_cast<std::size_t>(task), how_it_ended(status));
+      const std::string last_words = slots_[index].message;
+      tasks_.died(index, static_cast<std::size_t>(task), last_words.empty() ? how_it_ended(status) : last_words);
       ++shared_[0].failed;
       ++shared_[0].done;
     }

@@ -32,7 +32,7 @@ struct PoolTasks {
   std::function<void(const PoolProgress&)> progress;
 };
 
-enum class PoolEnd { done, interrupted };  // interrupted: SIGINT or SIGTERM came
+enum class PoolEnd { done, interrupted };  // interrupted: SIGINT, SIGTERM or SIGHUP came
 
 // A task whose worker ends is given to one successor. Workers end with the parent, however that ends. Where no more
 // processes can be started it goes on with those there are; InputError with the limit when there is none.

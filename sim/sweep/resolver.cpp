@@ -7,6 +7,7 @@
 #include "models/base/error.h"
 #include "sim/config/canonical.h"
 #include "sim/config/document.h"
+#include "sim/config/files.h"
 #include "sim/config/writer.h"
 #include "sim/workload/generate.h"
 #include "sim/workload/sha256.h"
@@ -88,7 +89,15 @@ const AxisValue* value_of(std::string_view path, Choices choices) {
 
 }  // namespace
 
+std::string Resolver::located(const std::string& name) const {
+  return config::beside_or_as_is(folder_, name);
+}
+
 std::string Resolver::file_of(std::string_view document, Choices choices) const {
+  return located(name_of_file(document, choices));
+}
+
+std::string Resolver::name_of_file(std::string_view document, Choices choices) const {
   if (const AxisValue* value = value_of(document, choices)) return value->text;
   if (document == "machine") return base_.machine;
   if (document == "scheme") return base_.scheme;
@@ -150,7 +159,7 @@ void Resolver::check_base(const config::Place& place, Problems& problems) {
   guarded(place, problems, [&] {
     Trace trace;
     if (base_.generate) trace = generated(*base_.generate);
-    if (base_.trace) trace = files_.trace(*base_.trace);
+    if (base_.trace) trace = files_.trace(located(*base_.trace));
     if (!base_.gemms.empty()) trace = parse_gemms(base_.gemms);
     if (base_.gemms.size() == 1) {
       const Gemm& gemm = trace.gemms.front();
@@ -189,7 +198,7 @@ void Resolver::check(Choices choices, Problems& problems) {
       const std::size_t before = problems.size();
       guarded(node.place(), problems, [&] {
         if (parameter.path == "trace")
-          files_.trace(node.text());
+          files_.trace(located(node.text()));
         else
           read_document(parameter.document, std::span(&choice, 1), problems);
       });
@@ -213,11 +222,11 @@ RunOptions Resolver::options(Choices choices) const {
   options.machine = file_of("machine", choices);
   options.scheme = file_of("scheme", choices);
   options.baseline = file_of("baseline", choices);
-  options.costs = base_.costs;
+  options.costs = located(base_.costs);
   options.trace = file_of("trace", choices);
   options.gemms = base_.gemms;
-  options.tensors = base_.tensors;
-  options.table = base_.table;
+  for (const std::string& name : base_.tensors) options.tensors.push_back(config::beside_or_as_is(folder_, name, true));
+  options.table = located(base_.table);
   options.layers = base_.layers;
   options.only = base_.only;
   options.timing_only = base_.timing_only;
@@ -269,9 +278,10 @@ std::string Resolver::key(Choices choices) {
 
 const std::string& Resolver::file_hashes() {
   if (!file_hashes_) {
-    std::string text = "costs " + sha256_of_file(files_.costs(base_.costs).path) + "\n";
-    for (const std::string& file : base_.tensors) text += sha256_of_file(file) + "\n";
-    if (!base_.table.empty()) text += "table " + sha256_of_file(base_.table) + "\n";
+    const RunOptions options = this->options({});
+    std::string text = "costs " + sha256_of_file(files_.costs(options.costs).path) + "\n";
+    for (const std::string& file : options.tensors) text += sha256_of_file(file) + "\n";
+    if (!options.table.empty()) text += "table " + sha256_of_file(options.table) + "\n";
     file_hashes_ = std::move(text);
   }
   return *file_hashes_;
@@ -299,13 +309,13 @@ Json Resolver::description() {
   Json json = config::to_json(base_);
   for (const char* document : {"machine", "scheme", "baseline"})
     json[fmt::format("{}_resolved", document)] = document_json(document, file_of(document, {}));
-  json["trace_sha256"] = base_.trace ? Json(files_.trace(*base_.trace).sha256) : Json();
+  json["trace_sha256"] = base_.trace ? Json(files_.trace(located(*base_.trace)).sha256) : Json();
   return json;
 }
 
 Value Resolver::base_value(const Parameter& parameter, Choices choices) {
+  if (parameter.keys.empty()) return name_of_file(parameter.document, choices);
   const std::string file = file_of(parameter.document, choices);
-  if (parameter.keys.empty()) return file;
   const Json* json = &document_json(parameter.document, file);
   for (const std::string& key : parameter.keys) {
     if (!json->is_object() || !json->contains(key)) return {};

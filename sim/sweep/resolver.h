@@ -2,6 +2,7 @@
 // From a choice of values to everything a run needs, and to the key of what is simulated.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <set>
 #include <span>
@@ -23,7 +24,9 @@ using Choices = std::span<const Choice>;
 
 class Resolver {
  public:
-  explicit Resolver(BaseParams base, RunFiles files = {}) : base_(std::move(base)), files_(std::move(files)) {}
+  // Paths in `base` and in choices are looked up in `folder`, where the sweep file is, first.
+  Resolver(BaseParams base, std::filesystem::path folder, RunFiles files = {})
+      : base_(std::move(base)), folder_(std::move(folder)), files_(std::move(files)) {}
 
   // Faults of the base, at `place` unless they have one of their own. Call it first.
   void check_base(const config::Place& place, config::Problems& problems);
@@ -54,7 +57,10 @@ class Resolver {
   // A document on its own, as a structure: with the base's settings, then those of `choices`.
   void read_document(const std::string& document, Choices choices, config::Problems& problems);
   std::vector<config::Override> overrides(Choices choices, std::string_view document) const;
+  // As the sweep file calls it, and as a path or a name that can be located.
+  std::string name_of_file(std::string_view document, Choices choices) const;
   std::string file_of(std::string_view document, Choices choices) const;
+  std::string located(const std::string& name) const;
   const nlohmann::ordered_json& document_json(const std::string& document, const std::string& file);
   const std::string& file_hashes();
   std::optional<Trace> made_trace(Choices choices);
@@ -62,6 +68,7 @@ class Resolver {
   Params changed(const Params& params, std::string_view document, Choices choices, config::Problems& problems) const;
 
   BaseParams base_;
+  std::filesystem::path folder_;
   std::vector<config::Override> settings_;
   GemmParams gemm_;
   RunFiles files_;

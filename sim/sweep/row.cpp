@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "models/base/error.h"
+#include "sim/config/json_output.h"
 
 namespace oscsim::sweep {
 namespace {
@@ -104,8 +105,7 @@ void add_side(Json& json, const std::string& side, const SideSum* sum, const Sid
 }
 
 std::string line_of(const Json& json) {
-  // Values of axes and file names need not be UTF-8; JSON must be.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return config::json_text(json);
 }
 
 std::string row_line(const std::string& key, Status status, const Json& error, const RunResult* result) {

@@ -9,6 +9,8 @@
 
 #include "models/base/error.h"
 #include "sim/config/atomic_file.h"
+#include "sim/config/files.h"
+#include "sim/config/json_output.h"
 #include "sim/config/node.h"
 #include "sim/sweep/folder_file.h"
 
@@ -123,7 +125,7 @@ Submitted submit(const SlurmJob& job) {
   result.array_job = submit_one(job, "", folder / "array.sh");
   result.merge_job = submit_one(job, fmt::format(" --dependency=afterany:{}", result.array_job), folder / "merge.sh");
   const Json json{{"array_job", result.array_job}, {"merge_job", result.merge_job}, {"shards", result.shards}};
-  config::write_file_atomically(folder / "submitted.json", json.dump(2) + "\n");
+  config::write_file_atomically(folder / "submitted.json", config::json_text(json, 2) + "\n");
   return result;
 }
 

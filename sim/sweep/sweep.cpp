@@ -245,7 +245,7 @@ Sweep read_sweep(const std::filesystem::path& path, std::string text, RunFiles f
   sweep.head = config::read<SweepFile>(root, problems);
   const Node* base = root.find("base");
   const config::Place place = base != nullptr ? base->place() : root.place();
-  sweep.resolver = std::make_shared<Resolver>(sweep.head.base, std::move(files));
+  sweep.resolver = std::make_shared<Resolver>(sweep.head.base, path.parent_path(), std::move(files));
   if (base != nullptr) sweep.resolver->check_base(place, problems);
   read_axes(sweep, problems);
   if (sweep.axes.empty() && problems.empty()) problems.add(root.place(), "nothing varies: give axes, linked or points");

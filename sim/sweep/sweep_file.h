@@ -73,17 +73,19 @@ struct BaseParams {
 
   template <class Visitor, class Self>
   static void fields(Visitor& visit, Self& self) {
-    visit("machine", self.machine, {.meaning = "a file, or a name in configs/machines"});
-    visit("scheme", self.scheme, {.meaning = "a file, or a name in configs/schemes"});
+    visit("machine", self.machine, {.meaning = "a file, beside this one first, or a name in configs/machines"});
+    visit("scheme", self.scheme, {.meaning = "a file, beside this one first, or a name in configs/schemes"});
     visit("baseline", self.baseline, {.meaning = "the same; the scheme to compare with"});
-    visit("costs", self.costs, {.meaning = "a file, or a name in configs/costs"});
+    visit("costs", self.costs, {.meaning = "a file, beside this one first, or a name in configs/costs"});
     visit("trace", self.trace,
-          {.meaning = "a file, or a name in traces; one of trace, generate and gemms is required"});
+          {.meaning =
+               "a file, beside this one first, or a name in traces; one of trace, generate and gemms is required"});
     visit("generate", self.generate, {.meaning = "a trace from a model's shape, as oscsim trace makes it"});
     visit("gemms", self.gemms, {.meaning = "single GEMMs, each M,N,K or M,N,K,position"});
     visit("settings", self.settings, {.meaning = "values to change first, each path=value as --set takes it"});
-    visit("tensors", self.tensors, {.meaning = "safetensors files; none: synthetic tensors"});
-    visit("table", self.table, {.meaning = "channel table file; empty: calibrated from the tensors"});
+    visit("tensors", self.tensors, {.meaning = "safetensors files, beside this one first; none: synthetic tensors"});
+    visit("table", self.table,
+          {.meaning = "channel table file, beside this one first; empty: calibrated from the tensors"});
     visit("layers", self.layers, {.meaning = "layers to replay, such as 0-3; empty: all"});
     visit("only", self.only, {.meaning = "regular expression (RE2) over names; empty: all"});
     visit("timing_only", self.timing_only, {.meaning = "cycles and traffic only, no outputs"});
@@ -118,7 +120,8 @@ struct SweepFile {
     visit("axes", self.axes,
           {.meaning = "parameters that vary, each with a list of values, or a range: from, to, scale, count or step"});
     visit("linked", self.linked, {.meaning = "groups of axes that go together, value by value"});
-    visit("where", self.where, {.meaning = "conditions on parameters such as a <= b; points that violate one are left out"});
+    visit("where", self.where,
+          {.meaning = "conditions on parameters such as a <= b; points that violate one are left out"});
     visit("random", self.random, {.meaning = "a seeded choice of the grid's points; absent: all of them"});
     visit("points", self.points, {.meaning = "these points instead of axes, linked and random"});
   }

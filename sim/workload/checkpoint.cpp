@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/workload/checkpoint.h"
 
-#include <regex>
+#include <re2/re2.h>
+
+#include <filesystem>
 #include <set>
 #include <vector>
 
 #include "models/base/error.h"
 #include "sim/config/files.h"
+#include "sim/config/open_files.h"
 
 namespace oscsim {
 namespace {
@@ -19,15 +22,15 @@ constexpr std::string_view kWholeName = "model.safetensors";
 // Names of the files NAME-00001-of-00002.safetensors in a folder, sorted. InputError when they are of several
 // checkpoints.
 std::vector<std::string> numbered_shards(const fs::path& folder) {
-  static const std::regex kNumbered(R"((.+)-[0-9]+-of-([0-9]+)\.safetensors)");
+  static const RE2 kNumbered(R"((.+)-[0-9]+-of-([0-9]+)\.safetensors)");
   std::set<std::string> names, checkpoints;
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    std::smatch parts;
-    if (!std::regex_match(name, parts, kNumbered)) continue;
+    std::string stem, count;
+    if (!RE2::FullMatch(name, kNumbered, &stem, &count)) continue;
     names.insert(name);
-    checkpoints.insert(fmt::format("{}-*-of-{}{}", parts[1].str(), parts[2].str(), kSafetensors));
+    checkpoints.insert(fmt::format("{}-*-of-{}{}", stem, count, kSafetensors));
   }
   if (checkpoints.size() > 1)
     input_error("{}: shards of several checkpoints and no {}: {}", folder.string(), kIndexName,
@@ -58,6 +61,10 @@ ShardedCheckpoint::ShardedCheckpoint(const std::string& path)
       folder_(has_index_ ? fs::path(path).parent_path() : fs::path(path)) {
   if (has_index_) {
     weight_map_ = read_weight_map(path, config::read_file(path, kLargestHeader));
+    // Also those of which no tensor is used: what is written must not replace a part of the checkpoint.
+    std::set<std::string> shards;
+    for (const auto& [name, shard] : weight_map_) shards.insert(shard);
+    for (const std::string& shard : shards) config::note_input(folder_ / shard);
     return;
   }
   for (const std::string& shard : numbered_shards(folder_))

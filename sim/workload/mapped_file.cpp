@@ -2,10 +2,12 @@
 #include "sim/workload/mapped_file.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/interprocess/file_mapping.hpp>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 
 #include "models/base/error.h"
@@ -14,17 +16,24 @@
 namespace oscsim {
 
 MappedFile::MappedFile(const std::string& path) {
-  namespace ipc = boost::interprocess;
   config::require_file(path);
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error))
     input_error("{}: is not a regular file; only those can be mapped into memory", path);
-  if (std::filesystem::file_size(path, error) == 0 && !error) return;
-  try {
-    region_ = ipc::mapped_region(ipc::file_mapping(path.c_str(), ipc::read_only), ipc::read_only);
-  } catch (const ipc::interprocess_exception& exception) {
-    input_error("{}: cannot be read: {}", path, exception.what());
-  }
+  const config::InputFile file(path);
+  struct stat status {};
+  if (fstat(file.descriptor(), &status) != 0) input_error("{}: cannot be read: {}", path, std::strerror(errno));
+  if (status.st_size == 0) return;
+  const auto size = static_cast<std::size_t>(status.st_size);
+  const void* memory = mmap(nullptr, size, PROT_READ, MAP_SHARED, file.descriptor(), 0);
+  if (memory == MAP_FAILED) input_error("{}: cannot be read: {}", path, std::strerror(errno));
+  bytes_ = {static_cast<const std::byte*>(memory), size};
+  range_ = config::MappedRange(bytes_, path);
+}
+
+MappedFile::~MappedFile() {
+  range_ = {};
+  if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
 void MappedFile::release(std::span<const std::byte> part) const {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file seen as memory, read-only: tensors are used where they lie instead of being read.
+// A file seen as memory, read-only: tensors are used where they lie instead of being read. When the file becomes
+// shorter while it is mapped, reading what is gone ends the program with a message (sim/config/ending.h).
 #pragma once
 
-#include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
+
+#include "sim/config/ending.h"
 
 namespace oscsim {
 
@@ -13,15 +16,22 @@ class MappedFile {
  public:
   // InputError when `path` is missing, a directory, or cannot be read. An empty file has no bytes.
   explicit MappedFile(const std::string& path);
-  std::span<const std::byte> bytes() const {
-    return {static_cast<const std::byte*>(region_.get_address()), region_.get_size()};
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})), range_(std::move(other.range_)) {}
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    std::swap(range_, other.range_);
+    return *this;
   }
+
+  std::span<const std::byte> bytes() const { return bytes_; }
   // `part` of bytes() will not be needed soon: its pages no longer count as the process's memory. They stay readable,
   // and come back from the file when they are read.
   void release(std::span<const std::byte> part) const;
 
  private:
-  boost::interprocess::mapped_region region_;
+  std::span<const std::byte> bytes_;
+  config::MappedRange range_;
 };
 
 }  // namespace oscsim

@@ -8,6 +8,7 @@
 
 #include "models/base/error.h"
 #include "sim/config/atomic_file.h"
+#include "sim/config/json_output.h"
 #include "sim/workload/json_text.h"
 
 namespace oscsim {
@@ -203,7 +204,7 @@ void write_safetensors(const std::string& path, const std::vector<SafetensorsSpe
     header[spec.name] = {{"dtype", spec.dtype}, {"shape", spec.shape}, {"data_offsets", {position, end}}};
     position = end;
   }
-  std::string text = header.dump();
+  std::string text = config::json_text(header);
   text.resize((text.size() + kLengthBytes - 1) / kLengthBytes * kLengthBytes, ' ');  // the data starts 8-byte aligned
   config::write_file_atomically(path, [&](std::ostream& out) {
     std::array<char, kLengthBytes> length{};

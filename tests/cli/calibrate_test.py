@@ -82,7 +82,7 @@ class CalibrateTest(ProgramTest):
             "hits": "[12, 0]",
         }
         self.assertEqual(found, expected)
-        version = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout.strip()
+        version = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
         self.assertIn(f"version: {json.dumps(version)}", text)
         self.assertRegex(text, r"files:\n  - file: x.safetensors\n    sha256: \"?[0-9a-f]{64}")
         self.assertNotIn("up_proj", text)

@@ -223,7 +223,7 @@ class ErrorTest(ProgramTest):
 class HelpTest(ProgramTest):
     def test_version(self):
         self.assertRegex(
-            self.check_done(["--version"]), r"^oscsim \d+\.\d+\.\d+ \(git (unknown|[0-9a-f]{12,40}(-dirty)?)\)\n$"
+            self.check_done(["--version"]), r"^oscsim \d+\.\d+\.\d+ \(git (unknown|[0-9a-f]{12,40}(-dirty)?)\)\nconfigurations: /.+\n$"
         )
 
     def test_every_help_ends_with_an_example(self):
