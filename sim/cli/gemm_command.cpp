@@ -100,10 +100,8 @@ Operand checkpoint_operand(const MatrixFileName& name, const std::string& argume
   if (!weight->is_quantised()) return {argument, id, NamedMatrix{weight->what, load_plain(*weight)}, {}};
   const auto values =
       std::make_shared<const Matrix>(weight->format ? decoded(load_quantised(*weight)) : load_decoded(*weight));
-  return {argument,
-          id,
-          NamedMatrix{fmt::format("{} (values of {})", weight->what, weight->layout), {values->view(), values}},
-          {}};
+  const std::string what = fmt::format("{} (values of {})", argument, weight->layout);
+  return {what, id, NamedMatrix{what, {values->view(), values}}, {}};
 }
 
 // Whether the tensor asked for has no values of its own: codes, or a weight whose codes have another name.

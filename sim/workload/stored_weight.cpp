@@ -143,7 +143,7 @@ class Finder {
       return nvfp4(place, outer, true);
     }
     const auto [rows, bytes] = *matrix_shape(*place.entry);
-    StoredWeight weight = start(place, {rows, 2 * bytes});
+    StoredWeight weight = start(place, {rows, checked_product(2, bytes, "columns")});
     weight.layout = "MXFP4";
     weight.format = FormatId::mxfp4;
     weight.scale = scale;
@@ -158,7 +158,7 @@ class Finder {
     const auto scale = beside(stem, {"_scale"});
     if (!scale) input_error("{}: {} without '{}_scale'", place.file->path(), words(place), stem);
     const auto [rows, bytes] = *matrix_shape(*place.entry);
-    StoredWeight weight = start(place, {rows, 2 * bytes});
+    StoredWeight weight = start(place, {rows, checked_product(2, bytes, "columns")});
     weight.layout = "NVFP4";
     weight.format = outer ? FormatId::nvfp4 : FormatId::nvfp4_single;
     weight.scale = scale;
@@ -230,7 +230,7 @@ class Finder {
     const bool interleaves = tensors_.find_listed(name.stack + "gate_up_proj_bias").has_value();
     weight.is_transposed = fits && fits_transposed ? as_layer : fits_transposed;
     const std::int64_t part = is_fused && name.projection == "up_proj" ? 1 : 0;
-    weight.begin = name.expert * rows * cols;
+    weight.begin = checked_product(name.expert, checked_product(rows, cols, "stack"), "stack");
     weight.columns = cols;
     weight.rows = {part * n, 1};
     if (weight.is_transposed && is_fused && interleaves) weight.rows = {part, 2};
@@ -257,11 +257,12 @@ class Finder {
         scale->entry->shape != Shape{shape[0], shape[1], shape[2]} || (is_fused && shape[1] % 2 != 0))
       input_error("{}: {} and {}: expected U8 [experts, rows, k / 32, 16] and U8 [experts, rows, k / 32]",
                   place.file->path(), words(place), words(*scale));
-    StoredWeight weight = start(place, {is_fused ? shape[1] / 2 : shape[1], shape[2] * kMxBlock});
+    StoredWeight weight =
+        start(place, {is_fused ? shape[1] / 2 : shape[1], checked_product(shape[2], kMxBlock, "columns")});
     weight.layout = "MXFP4";
     weight.format = FormatId::mxfp4;
     weight.scale = scale;
-    weight.rows = {name.expert * shape[1] + (is_up ? 1 : 0), is_fused ? 2 : 1};
+    weight.rows = {checked_product(name.expert, shape[1], "rows") + (is_up ? 1 : 0), is_fused ? 2 : 1};
     check_shape(weight, expected_);
     return weight;
   }

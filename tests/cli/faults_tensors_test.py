@@ -529,6 +529,8 @@ class StoredWeightsTest(TensorsTest):
             self.check_done(["gemm", "x.npy", weight, "--format-a", "mxfp4", "--verify", "-o", "y.safetensors"])
             data = read_safetensors(self.read("y.safetensors"))[0]["output"][2]
             self.assertEqual(data, struct.pack(f"<{M * N}f", *sum(wanted, [])))
+        text = self.check_done(["gemm", "x.npy", weight, "--format-a", "mxfp4", "--format-b", "fp8", "-o", "y.npy"])
+        self.assertIn(f"  B         {weight} (values of MXFP4) [6, 64], cast to fp8, ", text)
 
     def test_c6_what_does_not_fit_is_refused(self):
         packed, _, _ = self.fp4(16)
