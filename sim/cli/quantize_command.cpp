@@ -90,7 +90,7 @@ Jobs jobs_of(const MatrixFileName& input, const CastArguments& arguments) {
     const std::optional<TensorPlace> place = tensors.find(input.tensor);
     if (!place) tensors.refuse_missing(input.tensor);
     matrix_entry(*place->file, place->name);
-    return {{job_of("", matrix_of(*place))}, {}, {input.path, place->file->path()}};
+    return {{job_of("", matrix_of(*place))}, {}};
   }
   const auto file = std::make_shared<const SafetensorsFile>(input.path);
   if (input.tensor.empty() && holds_quantised(*file))
