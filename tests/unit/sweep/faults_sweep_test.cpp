@@ -395,7 +395,7 @@ TEST_F(FaultD10, VariantTextsThatAreNoJson) {
 }
 
 TEST_F(FaultD10, VariantRowsOfOtherKinds) {
-  for (const std::string row :
+  for (const std::string& row :
        {std::string("5"), std::string("[]"), std::string("\xFF\xFE\0x", 4), std::string("{\"key\":1}"),
         std::string("{\"key\":\"a\",\"status\":\"ok\"}"), "{\"key\":\"" + keys_[0] + "\",\"status\":\"well\"}"}) {
     write("rows/x.jsonl", row + "\n");
