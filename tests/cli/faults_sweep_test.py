@@ -255,7 +255,7 @@ class ProgressFaults(FaultTest):
         self.assertEqual(self.run_program([*LONG, "--time-limit", "0.5"], env=environment).stderr.count("\n"), 1)
         environment["OSCSIM_PROGRESS_SECONDS"] = "often"
         done = self.run_program([*SMALL, "--timing-only"], env=environment)
-        self.assertEqual((done.returncode, done.stderr), (2, "oscsim: OSCSIM_PROGRESS_SECONDS: 'often' is not a number\n"))
+        self.assertEqual((done.returncode, done.stderr), (2, "oscsim: OSCSIM_PROGRESS_SECONDS: 'often' is not a finite decimal number\n"))
 
 
 class ResourceFaults(FaultTest):

@@ -141,18 +141,18 @@ SlurmJob job_in(const std::string& folder) {
 
 TEST(FaultD1, AFolderWithALineEndIsRefused) {
   EXPECT_EQ(refusal([] { array_script(job_in("/data/a\ntouch pwned\n")); }),
-            "-o '/data/a?touch pwned?': a batch script cannot hold a name with a control character");
+            "-o '/data/a touch pwned ': a batch script cannot hold a name with a control character");
 }
 
 TEST(FaultD1, VariantEveryNameOfBothScripts) {
   SlurmJob job = job_in("/data/a");
   job.file = "/home/\rme";
   EXPECT_EQ(refusal([&] { merge_script(job); }),
-            "the sweep file '/home/?me': a batch script cannot hold a name with a control character");
+            "the sweep file '/home/ me': a batch script cannot hold a name with a control character");
   job.file = "/home/me";
   job.program = "/opt/\x7F";
   EXPECT_EQ(refusal([&] { array_script(job); }),
-            "the program '/opt/?': a batch script cannot hold a name with a control character");
+            "the program '/opt/ ': a batch script cannot hold a name with a control character");
   EXPECT_EQ(refusal([] { merge_script(job_in("/data/\"; touch x \"")); }),
             "-o '/data/\"; touch x \"': the line #SBATCH --output cannot hold a name with \"");
   EXPECT_EQ(refusal([] { array_script(job_in("/data/a\\b")); }),
@@ -221,8 +221,8 @@ TEST(FaultB9, VariantNamesAreRefusedWithTheNearest) {
   const FaultFile file;
   EXPECT_EQ(file.condition("lanes <= 8"),
             wrong("lanes <= 8", "'lanes' is no parameter; did you mean 'machine.core.gather.lanes'?"));
-  EXPECT_EQ(file.condition("machine.cores + coers <= 3"),
-            wrong("machine.cores + coers <= 3", "'coers' is no parameter; did you mean 'machine.cores'?"));
+  EXPECT_EQ(file.condition("machine.cores + coress <= 3"),
+            wrong("machine.cores + coress <= 3", "'coress' is no parameter; did you mean 'machine.cores'?"));
   EXPECT_EQ(file.condition("machine.cores > 1 or speedup > 1"),
             wrong("machine.cores > 1 or speedup > 1",
                   "'speedup' is a result: conditions choose points before they run; choose among the rows of "
@@ -240,9 +240,8 @@ TEST(FaultB9, VariantNamesThatNothingCanEqualAreRefused) {
   const std::string unknown = file.condition("scheme != osk");
   EXPECT_TRUE(unknown.starts_with("5:5: 'osk' is neither a file nor a name in ")) << unknown;
   EXPECT_TRUE(unknown.ends_with("; did you mean 'osc'?")) << unknown;
-  const std::string choice = file.condition("machine.core.branch.placement == owm");
-  EXPECT_TRUE(choice.starts_with("5:5: core.branch.placement ")) << choice;
-  EXPECT_TRUE(choice.ends_with("did you mean 'own'?")) << choice;
+  EXPECT_EQ(file.condition("machine.core.branch.placement == owm"),
+            "5:5: unknown value 'owm' for core.branch.placement\n  allowed: own, shared; did you mean 'own'?");
   EXPECT_EQ(file.condition("scheme == osc"), "none");
 }
 
@@ -395,7 +394,7 @@ TEST_F(FaultD10, VariantTextsThatAreNoJson) {
 }
 
 TEST_F(FaultD10, VariantRowsOfOtherKinds) {
-  for (const std::string row :
+  for (const std::string& row :
        {std::string("5"), std::string("[]"), std::string("\xFF\xFE\0x", 4), std::string("{\"key\":1}"),
         std::string("{\"key\":\"a\",\"status\":\"ok\"}"), "{\"key\":\"" + keys_[0] + "\",\"status\":\"well\"}"}) {
     write("rows/x.jsonl", row + "\n");
