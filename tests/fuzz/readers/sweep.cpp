@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/sweep/sweep.h"
 
-#include "sim/config/files.h"
+#include "models/base/error.h"
 #include "tests/fuzz/readers/readers.h"
 
 namespace oscsim::fuzz {
@@ -38,11 +38,21 @@ std::vector<Seed> sweep_seeds() {
   return yaml_seeds(std::move(good));
 }
 
+// Values of base.settings are named as --set names them, without the file.
+void read_sweep_input(std::string_view input) {
+  try {
+    sweep::read_sweep(kFile, std::string(input), base_files());
+  } catch (const InputError& error) {
+    if (std::string_view(error.what()).starts_with("--set")) input_error("{}: {}", kFile, error.what());
+    throw;
+  }
+}
+
 }  // namespace
 
 Reader sweep_reader() {
   return {.name = "sweep",
-          .read = [](std::string_view input) { sweep::read_sweep(kFile, std::string(input), base_files()); },
+          .read = read_sweep_input,
           .seeds = sweep_seeds,
           .longest = 2048,
           .words = {"axes", "linked", "where", "points", "random", "generate", "gemms", "machine.cores", "gemm.m",

@@ -9,6 +9,7 @@
 #include "models/base/error.h"
 #include "sim/report/version.h"
 #include "sim/sweep/folder.h"
+#include "sim/workload/sha256.h"
 #include "tests/fuzz/readers/readers.h"
 
 namespace oscsim::fuzz {
@@ -18,11 +19,15 @@ namespace fs = std::filesystem;
 
 constexpr const char *kDescription = "sweep.json", *kPoints = "points.jsonl", *kRows = "rows/1_of_1.0.jsonl";
 
+// Keys have 20 hexadecimal digits.
+const std::string kKey = "0123456789abcdef0123", kOther = "0123456789abcdef0124";
+
 std::string description() {
-  return fmt::format(R"({{"schema":1,"version":"{}","git":"{}","points":1,"axes":[]}})", version(), git_hash());
+  return fmt::format(R"({{"schema":1,"version":"{}","git":"{}","points":1,"points_sha256":"{}","axes":[]}})", version(),
+                     git_hash(), sha256(kKey));
 }
-std::string point(const std::string& key) {
-  return fmt::format(R"({{"key":"{}","index":0,"machine.cores":1,"machine.cores.text":"1"}})", key) + "\n";
+std::string point(const std::string& key, int index = 0) {
+  return fmt::format(R"({{"key":"{}","index":{},"machine.cores":1,"machine.cores.text":"1"}})", key, index) + "\n";
 }
 std::string row(const std::string& key, const std::string& status) {
   return fmt::format(R"({{"key":"{}","status":"{}","error":null,"speedup":1.5}})", key, status) + "\n";
@@ -37,8 +42,8 @@ class ScratchFolder {
     ensure(mkdtemp(path_.data()) != nullptr, "no scratch folder at {}", path_);
     fs::create_directory(fs::path(path_) / "rows");
     write(kDescription, description());
-    write(kPoints, point("a"));
-    write(kRows, row("a", "ok"));
+    write(kPoints, point(kKey));
+    write(kRows, row(kKey, "ok"));
   }
   ScratchFolder(const ScratchFolder&) = delete;
   ScratchFolder& operator=(const ScratchFolder&) = delete;
@@ -67,9 +72,8 @@ void read_folder(const char* file, std::string_view input, const std::string& so
   try {
     const sweep::Folder reader(folder.path());
     reader.require_ours();
-    const auto rows = reader.rows();
-    for (const sweep::PointInfo& point : reader.points())
-      if (const auto found = rows.find(point.key); found != rows.end()) sweep::merged_line(point.line, found->second);
+    reader.points();
+    reader.statuses();
   } catch (...) {
     folder.write(file, sound);
     throw;
@@ -101,15 +105,15 @@ Reader sweep_json_reader() {
 
 Reader sweep_points_reader() {
   return {.name = "sweep_points",
-          .read = [](std::string_view input) { read_folder(kPoints, input, point("a")); },
+          .read = [](std::string_view input) { read_folder(kPoints, input, point(kKey)); },
           .seeds =
               [] {
-                return std::vector<Seed>{{"one", point("a")},
-                                         {"two", point("a") + point("b")},
+                return std::vector<Seed>{{"one", point(kKey)},
+                                         {"two", point(kKey) + point(kOther, 1)},
                                          {"number", "{\"key\":1}\n"},
                                          {"no_key", "{\"index\":0}\n"},
                                          {"list", "[]\n"},
-                                         {"cut", point("a") + point("b").substr(0, 9)},
+                                         {"cut", point(kKey) + point(kOther, 1).substr(0, 9)},
                                          {"latin1", "{\"key\":\"\xE9\"}\n"},
                                          {"no_object", "text\n"},
                                          {"blank", "\n\n"}};
@@ -121,22 +125,22 @@ Reader sweep_points_reader() {
 
 Reader sweep_rows_reader() {
   return {.name = "sweep_rows",
-          .read = [](std::string_view input) { read_folder(kRows, input, row("a", "ok")); },
+          .read = [](std::string_view input) { read_folder(kRows, input, row(kKey, "ok")); },
           .seeds =
               [] {
-                return std::vector<Seed>{{"ok", row("a", "ok")},
-                                         {"failed_then_ok", row("a", "failed") + row("a", "ok")},
-                                         {"others", row("b", "died") + row("c", "missing")},
-                                         {"unknown_status", row("a", "good")},
-                                         {"cut", row("a", "ok").substr(0, 20)},
+                return std::vector<Seed>{{"ok", row(kKey, "ok")},
+                                         {"failed_then_ok", row(kKey, "failed") + row(kKey, "ok")},
+                                         {"others", row(kOther, "died") + row(kKey, "missing")},
+                                         {"unknown_status", row(kKey, "good")},
+                                         {"cut", row(kKey, "ok").substr(0, 20)},
                                          {"number", "{\"key\":1,\"status\":2}\n"},
                                          {"latin1", row("\xE9", "ok")},
                                          {"no_object", "text\n"},
-                                         {"brace", R"({"key":"a","status":"ok"})"}};
+                                         {"brace", R"({"key":"0123456789abcdef0123","status":"ok"})"}};
               },
           .origin = scratch().path(),
           .longest = 512,
-          .words = {R"({"key":"a","status":"ok")", "\"failed\"", "}\n", R"(,"status":")"}};
+          .words = {R"({"key":"0123456789abcdef0123","status":"ok")", "\"failed\"", "}\n", R"(,"status":")"}};
 }
 
 }  // namespace oscsim::fuzz
