@@ -28,8 +28,8 @@ struct MacCounts {
 };
 
 struct Activity {
-  MacCounts tensor, branch;                                        // branch: of its passes, on whichever unit
-  std::int64_t accumulates = 0;                                    // FP32 additions, one for each dot product of k0
+  MacCounts tensor, branch;      // branch: of its passes, on whichever unit, and what else a unit of its own does
+  std::int64_t accumulates = 0;  // FP32 additions, one for each dot product of k0
   Bytes l0{0}, l0c{0}, branch_l0{0}, branch_l0c{0}, l1{0}, ub{0};  // read and written
   std::int64_t gathered = 0;                                       // elements
   std::int64_t vector_elements = 0;                                // elements x instructions

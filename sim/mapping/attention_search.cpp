@@ -32,7 +32,7 @@ class AttentionSearch {
         machine_(machine),
         pass_(attention_pass(plan)),
         is_own_(unit_of(machine, pass_).pipe == PipeId::branch),
-        unit_(machine.matrix(pass_.bits())),
+        unit_(machine.matrix(pass_.bits(), pass_.branch)),
         block_(std::max<std::int64_t>(1, numerics::format(plan.format).block)) {}
 
   AttentionTiling run() {

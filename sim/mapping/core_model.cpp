@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sim/mapping/core_model.h"
-
 #include <algorithm>
 #include <array>
 #include <limits>
 #include <utility>
 
+#include "sim/mapping/core_model.h"
 #include "sim/mapping/fused_activation.h"
 #include "sim/mapping/shared_memory.h"
 
@@ -200,7 +199,7 @@ StepCost CoreModel::step_cost(std::size_t pass_index, const Tile& tile, std::int
   if (free) cost.feed = cost.fed_bytes;
   cost.issue = g_.machine.core.issue.per_step(g_.tiling.constants_folded).real();
   const units::MatrixTime time =
-      units::matrix_time(g_.machine.matrix(pass.bits()), pass.bits(), tile.rows, tile.cols, depth);
+      units::matrix_time(g_.machine.matrix(pass.bits(), pass.branch), pass.bits(), tile.rows, tile.cols, depth);
   cost.work = time.work.real();
   cost.occupancy = free ? cost.work : time.occupancy.real();
   cost.operands = free ? cost.work : time.operands.real();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The analytic estimate: the slowest resource of the busiest core, or the shared memory, or the round trip of a load
 // through its two slots, with what must come before its first work and after its last, plus the drain of the last tile.
-#include "sim/mapping/estimate.h"
-
 #include <algorithm>
+
+#include "sim/mapping/estimate.h"
 
 namespace oscsim {
 namespace {
@@ -54,7 +54,7 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
     const double steps = static_cast<double>(tiles_of(pass.k, step));
     const double stages = static_cast<double>(tiles_of(pass.k, stage));
     const std::int64_t depth = std::min(step, pass.k);
-    const units::MatrixParams& unit = machine.matrix(pass.bits());
+    const units::MatrixParams& unit = machine.matrix(pass.bits(), pass.branch);
     const bool free_startup = pass.branch && !machine.model_branch_startup;
     const StepTimes matrix = step_times(unit, pass, m, n, step);
     const double feed = units::feed_time(machine.core.feed, operand_bytes(machine, pass, m, depth),

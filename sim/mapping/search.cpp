@@ -17,7 +17,7 @@ using units::PipeId;
 // Smallest useful step along k of a pass: whole cubes or folds, and whole scale blocks.
 std::int64_t k_granule(const MachineParams& machine, const MatmulPass& pass) {
   const std::int64_t block = std::max(1, numerics::format(pass.format).block);
-  return std::lcm(units::depth_granule(machine.matrix(pass.bits()), pass.bits()), block);
+  return std::lcm(units::depth_granule(machine.matrix(pass.bits(), pass.branch), pass.bits()), block);
 }
 
 struct Operand {
@@ -111,7 +111,7 @@ class Search {
   }
 
   Tiling run() {
-    const units::MatrixParams& unit = machine_.matrix(plan_.passes.front().bits());
+    const units::MatrixParams& unit = machine_.matrix(plan_.passes.front().bits(), plan_.passes.front().branch);
     const units::TileGranule granule = units::tile_granule(unit, plan_.m, plan_.n);
     const auto sizes_n = tile_sizes(plan_.n, granule.n, pinned_.n);
     for (const std::int64_t m : tile_sizes(plan_.m, granule.m, pinned_.m))
