@@ -158,7 +158,11 @@ units::SimulationResult TimingModel::simulate(const WorkLabel& label, bool is_ne
       recorder->begin_work(label);
       observers.events.push_back(recorder);
     }
-  return units::simulate(machine_, std::move(program), observers);
+  try {
+    return units::simulate(machine_, std::move(program), observers);
+  } catch (const InputError& error) {
+    input_error("{}: {}", label.name, error.what());
+  }
 }
 
 // Remembers the result and tells the recorders of it.
