@@ -89,8 +89,9 @@ void count_feed(Activity& activity, const Command& command, const FeedWork& work
 void count_matmul(Activity& activity, const Command& command, const MatmulWork& work, const MatrixParams& params) {
   const MatrixActivity done = matrix_activity(params, work.bits, work.m, work.n, work.k);
   const bool own_unit = !command.reads.empty() && command.reads[0].ring == RingId::l0_branch;
-  (work.branch ? activity.branch : activity.tensor)[work.bits] += done.macs;
-  (work.branch ? activity.branch_dots : activity.tensor_dots)[work.bits] += done.dots;
+  const bool on_branch = work.branch || own_unit;
+  (on_branch ? activity.branch : activity.tensor)[work.bits] += done.macs;
+  (on_branch ? activity.branch_dots : activity.tensor_dots)[work.bits] += done.dots;
   (own_unit ? activity.branch_l0 : activity.l0) += done.operands;
   (own_unit ? activity.branch_l0c : activity.l0c) += done.accumulators;
 }

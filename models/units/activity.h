@@ -31,7 +31,7 @@ using MacCounts = ByWidth<Macs>;          // multiply-accumulates
 using DotCounts = ByWidth<std::int64_t>;  // dot products of k0, each added to its sum
 
 struct Activity {
-  MacCounts tensor, branch;  // branch: of its passes, on whichever unit
+  MacCounts tensor, branch;  // branch: of its passes, on whichever unit, and what else a unit of its own does
   DotCounts tensor_dots, branch_dots;
   Bytes l0{0}, l0c{0}, branch_l0{0}, branch_l0c{0}, l1{0}, ub{0};  // read and written
   std::int64_t gathered = 0;                                       // elements

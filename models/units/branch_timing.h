@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // 16-bit branch unit: a matrix unit of its own, of either kind, beside the tensor unit, or a share of the tensor unit's
-// time.
+// time. It does the outlier branch; other 16-bit work is the tensor unit's, unless that has no 16-bit rate.
 #pragma once
 
 #include "models/units/matrix_timing.h"
@@ -8,8 +8,8 @@
 namespace oscsim::units {
 
 enum class BranchPlacement : std::uint8_t {
-  own,     // a 16-bit matrix unit of its own: all 16-bit passes run there, beside the tensor unit
-  shared,  // 16-bit passes take their turn on the tensor unit
+  own,     // a 16-bit matrix unit of its own, beside the tensor unit
+  shared,  // the branch takes its turn on the tensor unit
 };
 
 struct BranchParams : MatrixParams {
@@ -34,7 +34,8 @@ struct oscsim::EnumNames<oscsim::units::BranchPlacement> {
 template <class Visitor, class Self>
 void oscsim::units::BranchParams::fields(Visitor& visit, Self& self) {
   visit("placement", self.placement,
-        {.meaning = "own: a unit beside the tensor unit; shared: the tensor unit's 16-bit mode"});
+        {.meaning = "of the outlier branch. own: a unit beside the tensor unit, which does other 16-bit work (GEMMs, "
+                    "attention) only where core.tensor.k0_16bit is 0; shared: the tensor unit's 16-bit mode"});
   MatrixParams::kind_fields(visit, self);
   visit("m0", self.cube.m0,
         {.min = 1, .max = 4096, .meaning = "own unit, cube: rows of A per cycle", .source = "assumed"});

@@ -32,13 +32,16 @@ void MachineParams::check(std::vector<std::string>& problems) const {
     need(buffer.count() >= bytes,
          fmt::format("core.buffers.{} of {} bytes does not hold {} ({} bytes)", name, buffer.count(), what, bytes));
   };
-  // The smallest tile is one cube or fold of each width, twice for double buffering; 16 bit is the largest.
+  need(cube.k0_16bit > 0 || core.branch.placement == BranchPlacement::own,
+       "core.tensor.k0_16bit is 0, but core.branch.placement is shared; allowed: placement own, or a 16-bit rate");
+  // The smallest tile is one cube or fold of each width, twice for double buffering; the widest is the largest.
   constexpr std::int64_t kWhole = std::numeric_limits<std::int64_t>::max();
   const TileGranule tile = tile_granule(core.tensor, kWhole, kWhole);
-  const std::int64_t depth = depth_granule(core.tensor, 16);
+  const int widest = cube.k0_16bit > 0 ? 16 : 8;
+  const std::int64_t row = depth_granule(core.tensor, widest) * widest / 8;  // bytes
   const std::string_view unit = core.tensor.kind == MatrixKind::cube ? "cube" : "fold";
-  fits(core.buffers.l0a, 2 * tile.m * depth * 2, "l0a", fmt::format("two 16-bit {}s of A", unit));
-  fits(core.buffers.l0b, 2 * tile.n * depth * 2, "l0b", fmt::format("two 16-bit {}s of B", unit));
+  fits(core.buffers.l0a, 2 * tile.m * row, "l0a", fmt::format("two {}-bit {}s of A", widest, unit));
+  fits(core.buffers.l0b, 2 * tile.n * row, "l0b", fmt::format("two {}-bit {}s of B", widest, unit));
   fits(core.buffers.l0c, tile.m * tile.n * 4, "l0c", fmt::format("one FP32 output {}", unit));
   need(core.drain.output_element.count() == 2 || core.drain.output_element.count() == 4,
        fmt::format("core.drain.output_element is {} bytes; allowed: 2B, 4B", core.drain.output_element.count()));

@@ -65,8 +65,8 @@ struct CoreParams {
     visit("issue", self.issue, {.meaning = "scalar unit: how fast commands reach the pipes"});
     visit("load", self.load, {.required = true, .meaning = "memory to L1"});
     visit("feed", self.feed, {.required = true, .meaning = "L1 to L0"});
-    visit("tensor", self.tensor, {.required = true, .meaning = "4- and 8-bit matrix unit"});
-    visit("branch", self.branch, {.meaning = "16-bit matrix unit"});
+    visit("tensor", self.tensor, {.required = true, .meaning = "matrix unit"});
+    visit("branch", self.branch, {.meaning = "16-bit matrix unit of the outlier branch"});
     visit("vector", self.vector, {.required = true, .meaning = "online quantisation"});
     visit("gather", self.gather, {.meaning = "outlier gather engine"});
     visit("drain", self.drain, {.required = true, .meaning = "accumulators to memory"});
@@ -113,10 +113,13 @@ struct MachineParams {
   }
   void check(std::vector<std::string>& problems) const;
 
-  // The unit that runs a pass of `bits`-bit operands, and its parameters.
-  bool runs_on_branch(int bits) const { return bits == 16 && core.branch.placement == BranchPlacement::own; }
-  const MatrixParams& matrix(int bits) const {
-    return runs_on_branch(bits) ? static_cast<const MatrixParams&>(core.branch) : core.tensor;
+  // The unit that runs a pass of `bits`-bit operands, and its parameters. A branch unit of its own does the outlier
+  // branch, and all 16-bit work when the tensor unit does none.
+  bool runs_on_branch(int bits, bool branch) const {
+    return bits == 16 && core.branch.placement == BranchPlacement::own && (branch || core.tensor.cube.k0_16bit == 0);
+  }
+  const MatrixParams& matrix(int bits, bool branch) const {
+    return runs_on_branch(bits, branch) ? static_cast<const MatrixParams&>(core.branch) : core.tensor;
   }
 };
 

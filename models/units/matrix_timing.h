@@ -81,10 +81,10 @@ struct TensorParams : MatrixParams {
     visit("k0_8bit", self.cube.k0_8bit,
           {.min = 1, .max = 65536, .required = true, .meaning = "the same, 8-bit operands"});
     visit("k0_16bit", self.cube.k0_16bit,
-          {.min = 1,
+          {.min = 0,
            .max = 65536,
            .required = true,
-           .meaning = "the same, 16-bit operands; used when branch.placement is shared"});
+           .meaning = "the same, 16-bit operands; 0: none, all 16-bit work runs on a branch unit of its own"});
     visit("startup", self.startup,
           {.min = 0, .max = 1e6, .meaning = "latency of an isolated instruction beyond its own cycles"});
     visit("gap", self.gap, {.min = 0, .max = 1e6, .meaning = "cycles between back-to-back instructions"});

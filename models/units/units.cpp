@@ -24,9 +24,14 @@ Instant transport(Socket& socket, const ClockDomain& clock, tlm::tlm_command com
   tile.layout = work.layout;
   if constexpr (std::is_same_v<Work, LoadWork>) tile.whole = !work.elements;
   payload.set_extension(&tile);
+  // The payload would free what it still has when the memory throws.
+  const struct Lent {
+    tlm::tlm_generic_payload& to;
+    TileExtension& tile;
+    ~Lent() { to.clear_extension(&tile); }
+  } lent{payload, tile};
   sc_core::sc_time delay = clock.span(setup);
   socket->b_transport(payload, delay);
-  payload.clear_extension(&tile);
   ensure(payload.is_response_ok(), "{}: memory answered status {}", region,
          static_cast<int>(payload.get_response_status()));
   return clock.now() + clock.cycles_covering(delay);

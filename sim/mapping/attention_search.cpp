@@ -32,7 +32,7 @@ class AttentionSearch {
         machine_(machine),
         pass_(attention_pass(plan)),
         is_own_(unit_of(machine, pass_).pipe == PipeId::branch),
-        unit_(machine.matrix(pass_.bits())),
+        unit_(machine.matrix(pass_.bits(), pass_.branch)),
         block_(std::max<std::int64_t>(1, numerics::format(plan.format).block)) {}
 
   AttentionTiling run() {
@@ -78,15 +78,18 @@ class AttentionSearch {
     if (scores + output > accumulators) return;
     tiling.output_slots = std::min<std::int64_t>(2, (accumulators - scores).count() / output.count());
     const Bytes beside = bytes(rows, sizes().head_dim) * 2 + bytes(rows, keys) * 2;  // queries and probabilities
-    for (tiling.stage = keys; tiling.stage < 2 * sizes().keys; tiling.stage *= 2) {
+    // The first stage that holds all keys is the last one to try; a whole tile may be more than twice as many.
+    for (tiling.stage = keys;; tiling.stage *= 2) {
       const Bytes pair = bytes(tiling.stage, sizes().head_dim) * 2;
       if (beside + pair * 2 > machine_.core.buffers.l1) break;
       const std::int64_t fitting = (machine_.core.buffers.l1 - beside).count() / pair.count();
       tiling.stage_slots = std::min(fitting, kMostStageSlots);
       const double estimate = estimate_cycles(tiling);
-      if (best_.rows != 0 && estimate >= best_estimate_) continue;
-      best_ = tiling;
-      best_estimate_ = estimate;
+      if (best_.rows == 0 || estimate < best_estimate_) {
+        best_ = tiling;
+        best_estimate_ = estimate;
+      }
+      if (tiling.stage >= sizes().keys) break;
     }
   }
 

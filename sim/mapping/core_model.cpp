@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -60,7 +61,7 @@ class CoreModel {
     for (const Operand operand : kOperands)
       freed_[index_of(operand)].resize(static_cast<std::size_t>(std::max<std::int64_t>(1, g_.slots_of(operand)))),
           ready_[index_of(operand)] = freed_[index_of(operand)];
-    set_reuse();
+    set_misses();
   }
 
   double run(double limit);
@@ -77,7 +78,7 @@ class CoreModel {
 
   static std::size_t index_of(Operand operand) { return static_cast<std::size_t>(operand); }
   std::int64_t busiest_core() const;
-  void set_reuse();
+  void set_misses();
   void set_groups(const Tile& tile);
   const TileCosts& costs_of(const Tile& tile);
   StageCost stage_cost(const Stage& stage, const Tile& tile) const;
@@ -97,7 +98,7 @@ class CoreModel {
   SharedMemory memory_;
   double groups_m_ = 1, groups_n_ = 1;  // rows and columns of cores that have such a tile too; parts where one has less
   double l1_port_ = 0;
-  bool a_stays_in_l2_ = true, b_stays_in_l2_ = true;
+  L2Misses missed_;
   std::vector<TileCosts> costs_;
   std::array<std::vector<double>, kOperands.size()> freed_, ready_;
   double load_free_ = 0, load_done_ = 0, vector_free_ = 0, gather_free_ = 0;
@@ -125,21 +126,14 @@ std::int64_t CoreModel::busiest_core() const {
          busiest(g_.plan.n, t.n, t.cores_n, t.core_n);
 }
 
-// Whether what the inner loop reads is still in L2 when the outer loop's next turn reads it again.
-void CoreModel::set_reuse() {
+void CoreModel::set_misses() {
   double a = 0, b = 0;  // of one row, of one column
   for (const MatmulPass& pass : g_.plan.passes) {
     a += operand_bytes(g_.machine, pass, 1, pass.k).real();
     b += operand_bytes(g_.machine, pass, 1, pass.k).real();
   }
   if (fuses(g_.tiling)) a = static_cast<double>(g_.plan.passes.front().k) * kInputBytes;
-  const auto out = g_.machine.core.drain.output_element.real();
-  const auto m = static_cast<double>(g_.plan.m), n = static_cast<double>(g_.plan.n);
-  const double strip_m = std::min(m, static_cast<double>(g_.tiling.m * g_.tiling.cores_m));
-  const double strip_n = std::min(n, static_cast<double>(g_.tiling.n * g_.tiling.cores_n));
-  const auto capacity = g_.machine.l2.capacity.real();
-  b_stays_in_l2_ = b * n + a * strip_m + out * strip_m * n <= capacity;
-  a_stays_in_l2_ = a * m + b * strip_n + out * m * strip_n <= capacity;
+  missed_ = l2_misses(g_.machine, g_.plan, g_.tiling, a, b);
 }
 
 Request CoreModel::request_of(Bytes bytes, units::Layout layout, double cores, double distinct) const {
@@ -183,8 +177,11 @@ LoadCost CoreModel::load_cost(Operand operand, const Stage& stage, const Tile& t
   const Bytes bytes = g_.bytes(operand, stage.pass, rows, scales ? stage.group_depth : stage.depth);
   cost.bytes = bytes.real();
   cost.port = units::load_time(g_.machine.core.load, bytes, rows, of_b ? g_.tiling.cores_m : g_.tiling.cores_n).real();
-  cost.request = request_of(bytes, units::rows_in(bytes, rows, g_.bytes(operand, stage.pass, 1, pass.k)),
-                            groups_m_ * groups_n_, of_b ? groups_n_ : groups_m_);
+  cost.request =
+      request_of(bytes, units::rows_in(bytes, rows, g_.bytes(operand, stage.pass, 1, pass.k)), groups_m_ * groups_n_,
+                 missed_.apart ? groups_m_ * groups_n_
+                 : of_b        ? groups_n_
+                               : groups_m_);
   return cost;
 }
 
@@ -200,7 +197,7 @@ StepCost CoreModel::step_cost(std::size_t pass_index, const Tile& tile, std::int
   if (free) cost.feed = cost.fed_bytes;
   cost.issue = g_.machine.core.issue.per_step(g_.tiling.constants_folded).real();
   const units::MatrixTime time =
-      units::matrix_time(g_.machine.matrix(pass.bits()), pass.bits(), tile.rows, tile.cols, depth);
+      units::matrix_time(g_.machine.matrix(pass.bits(), pass.branch), pass.bits(), tile.rows, tile.cols, depth);
   cost.work = time.work.real();
   cost.occupancy = free ? cost.work : time.occupancy.real();
   cost.operands = free ? cost.work : time.operands.real();
@@ -265,8 +262,13 @@ const TileCosts& CoreModel::costs_of(const Tile& tile) {
 
 bool CoreModel::misses(Operand operand, const Tile& tile) const {
   const bool outer = GemmGeometry::is_b(operand) ? !g_.m_outside() : g_.m_outside();
-  if (outer) return tile.first_inner;
-  return tile.strip == 0 || !(GemmGeometry::is_b(operand) ? b_stays_in_l2_ : a_stays_in_l2_);
+  // Misses spread evenly over the tiles, or over the turns.
+  const auto due = [](double share, std::int64_t index) {
+    const auto at = static_cast<double>(index);
+    return std::floor((at + 1) * share) > std::floor(at * share);
+  };
+  if (outer) return tile.first_inner || due(missed_.outer, tile.index);
+  return tile.strip == 0 || due(missed_.inner, tile.strip);
 }
 
 void CoreModel::load(Operand operand, const StageCost& costs, std::size_t stage, const Tile& tile) {

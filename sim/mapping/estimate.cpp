@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "sim/mapping/shared_memory.h"
+
 namespace oscsim {
 namespace {
 
@@ -54,7 +56,7 @@ TileCost tile_cost(const GemmPlan& plan, const MachineParams& machine, const Til
     const double steps = static_cast<double>(tiles_of(pass.k, step));
     const double stages = static_cast<double>(tiles_of(pass.k, stage));
     const std::int64_t depth = std::min(step, pass.k);
-    const units::MatrixParams& unit = machine.matrix(pass.bits());
+    const units::MatrixParams& unit = machine.matrix(pass.bits(), pass.branch);
     const bool free_startup = pass.branch && !machine.model_branch_startup;
     const StepTimes matrix = step_times(unit, pass, m, n, step);
     const double feed = units::feed_time(machine.core.feed, operand_bytes(machine, pass, m, depth),
@@ -130,11 +132,15 @@ double estimate_cycles(const GemmPlan& plan, const MachineParams& machine, const
       machine.core.drain.output_element.real() * static_cast<double>(plan.m) * static_cast<double>(plan.n);
   const auto sweeps_a = static_cast<double>(a_stays ? tiling.cores_n : tiles_n);
   const auto sweeps_b = static_cast<double>(b_stays ? tiling.cores_m : tiles_m);
-  const double capacity = machine.l2.capacity.real();
   const bool m_outside = tiling.order == LoopOrder::m_outer || a_stays;
-  // The operand of the inner loop is read again for each turn of the outer one; it must survive in L2 until then.
-  const double again_a = !m_outside && a_total > 0.8 * capacity ? core_n : 1;
-  const double again_b = m_outside && b_total > 0.8 * capacity ? core_m : 1;
+  // What does not survive in L2 comes from HBM again: the inner loop's operand for each turn of the outer one, the
+  // outer loop's for each tile unless L1 holds it.
+  const L2Misses missed =
+      l2_misses(machine, plan, tiling, cost.bytes_a / static_cast<double>(m), cost.bytes_b / static_cast<double>(n));
+  const double readers_a = missed.apart ? static_cast<double>(tiling.cores_n) : 1;
+  const double readers_b = missed.apart ? static_cast<double>(tiling.cores_m) : 1;
+  const double again_a = readers_a * (1 + (core_n - 1) * (!m_outside ? missed.inner : a_stays ? 0 : missed.outer));
+  const double again_b = readers_b * (1 + (core_m - 1) * (m_outside ? missed.inner : b_stays ? 0 : missed.outer));
   const double row_sweeps =
       fused.sweep_bytes * static_cast<double>(plan.m) / static_cast<double>(m) * static_cast<double>(tiling.cores_n);
   const double l2 = (a_total * sweeps_a + row_sweeps + b_total * sweeps_b + out_total) /

@@ -229,8 +229,8 @@ class GemmDrain : public CommandStream {
     work.accumulators = g.plan.passes.size() > 1 && g.plan.join_place == JoinPlace::epilogue ? 2 : 1;
     const MatmulPass& main = g.plan.passes.front();
     if (g.tiling.drain_follows)
-      work.first_step = units::matrix_time(g.machine.matrix(main.bits()), main.bits(), tile.rows, tile.cols,
-                                           std::min(g.tiling.passes.front().step, main.k))
+      work.first_step = units::matrix_time(g.machine.matrix(main.bits(), main.branch), main.bits(), tile.rows,
+                                           tile.cols, std::min(g.tiling.passes.front().step, main.k))
                             .work;
     work.output = true;
     command.work = work;

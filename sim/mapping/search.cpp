@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The search over tilings: every combination of a small set of sizes, judged by the estimate.
+// The search over tilings: combinations of a small set of sizes, put in order by the estimate, judged by the core
+// model; then once more around the best one.
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <queue>
 
 #include "sim/mapping/core_model.h"
 #include "sim/mapping/estimate.h"
+#include "sim/mapping/tile_sizes.h"
 
 namespace oscsim {
 namespace {
@@ -17,7 +22,7 @@ using units::PipeId;
 // Smallest useful step along k of a pass: whole cubes or folds, and whole scale blocks.
 std::int64_t k_granule(const MachineParams& machine, const MatmulPass& pass) {
   const std::int64_t block = std::max(1, numerics::format(pass.format).block);
-  return std::lcm(units::depth_granule(machine.matrix(pass.bits()), pass.bits()), block);
+  return std::lcm(units::depth_granule(machine.matrix(pass.bits(), pass.branch), pass.bits()), block);
 }
 
 struct Operand {
@@ -79,18 +84,6 @@ std::int64_t deepest_step(const MachineParams& machine, const MatmulPass& pass, 
   return tiles_of(tiles_of(pass.k, granule), steps) * granule;
 }
 
-// Largest first: among equal estimates the larger tile, with fewer commands, wins.
-std::vector<std::int64_t> tile_sizes(std::int64_t extent, std::int64_t granule,
-                                     const std::optional<std::int64_t>& pinned) {
-  if (pinned) return {*pinned};
-  std::vector<std::int64_t> sizes;
-  const std::int64_t whole = round_up(extent, granule);
-  for (std::int64_t size = granule; size < whole && size <= 4096; size *= 2) sizes.push_back(size);
-  if (whole <= 4096) sizes.push_back(whole);
-  std::ranges::reverse(sizes);
-  return sizes;
-}
-
 // What a tile must pass, in the order of the checks.
 enum class Hurdle : std::uint8_t { operands, accumulators, loads, cores };
 
@@ -99,8 +92,18 @@ struct Candidate {
   Tiling tiling;
 };
 
-// So many of the best by estimate are judged by the core model.
-constexpr std::size_t kModelled = 48;
+// So many of the best by estimate are judged by the core model, few of each tile and of each depth of its loads, so
+// that an estimate that is off for one of them leaves room for others.
+constexpr std::size_t kModelled = 64;
+constexpr std::int64_t kModelledOfTile = 16, kModelledOfStage = 4;
+// What takes so many times the best estimate, by its own or by its busiest unit alone, is left out.
+constexpr double kHopeless = 1.5;
+// What a tile of no plain size must reach of the best plain one's cycles: the core model errs by 3 %, and more where
+// rows are cut oddly.
+constexpr double kOdd = 0.96;
+// Cycles that differ by less are equal.
+constexpr double kAsGood = 0.005;
+constexpr std::int64_t kMostL1Slots = 4;  // of a streaming operand, that are searched
 
 class Search {
  public:
@@ -111,21 +114,43 @@ class Search {
   }
 
   Tiling run() {
-    const units::MatrixParams& unit = machine_.matrix(plan_.passes.front().bits());
-    const units::TileGranule granule = units::tile_granule(unit, plan_.m, plan_.n);
-    const auto sizes_n = tile_sizes(plan_.n, granule.n, pinned_.n);
-    for (const std::int64_t m : tile_sizes(plan_.m, granule.m, pinned_.m))
-      for (const std::int64_t n : sizes_n) try_tile(m, n);
+    const MatmulPass& main = plan_.passes.front();
+    granule_ = units::tile_granule(machine_.matrix(main.bits(), main.branch), plan_.m, plan_.n);
+    try_tiles(tile_sizes(plan_.m, granule_.m, machine_.cores, pinned_.m),
+              tile_sizes(plan_.n, granule_.n, machine_.cores, pinned_.n));
     if (candidates_.empty())
-      input_error("no tile of a {} x {} x {} GEMM fits the machine{}: {}", plan_.m, plan_.n, plan_.passes.front().k,
-                  pins(), problem_);
-    return machine_.overlap == units::Overlap::perfect
-               ? std::ranges::min_element(candidates_, {}, &Candidate::estimate)->tiling
-               : best();
+      input_error("no tile of a {} x {} x {} GEMM fits the machine{}: {}", plan_.m, plan_.n, main.k, pins(), problem_);
+    if (machine_.overlap == units::Overlap::perfect)
+      return std::ranges::min_element(candidates_, {}, &Candidate::estimate)->tiling;
+    judge();
+    look_around();
+    return best();
   }
 
  private:
-  void try_tile(std::int64_t m, std::int64_t n) {
+  // Those with the smallest bound first; what is hopeless against the best estimate by then is left out.
+  void try_tiles(const std::vector<std::int64_t>& sizes_m, const std::vector<std::int64_t>& sizes_n) {
+    std::vector<std::pair<double, Tiling>> tiles;
+    for (const std::int64_t m : sizes_m)
+      for (const std::int64_t n : sizes_n)
+        if (std::optional<Tiling> tiling = tile_of(m, n)) tiles.emplace_back(busiest_unit(*tiling), *tiling);
+    std::ranges::stable_sort(tiles, {}, &std::pair<double, Tiling>::first);
+    for (auto& [bound, tiling] : tiles) {
+      if (bound > kHopeless * least_estimate_) break;
+      try_steps(tiling);
+    }
+  }
+
+  // Cycles of the busiest matrix unit or feed with the tile, when the tiles are spread over the cores as evenly as they
+  // go.
+  double busiest_unit(const Tiling& tiling) const {
+    const TileCost cost = tile_cost(plan_, machine_, tiling);
+    const std::int64_t tiles = tiles_of(plan_.m, tiling.m) * tiles_of(plan_.n, tiling.n);
+    return static_cast<double>(tiles_of(tiles, machine_.cores)) * std::max({cost.tensor, cost.branch, cost.feed});
+  }
+
+  // A tile with the deepest steps that fit.
+  std::optional<Tiling> tile_of(std::int64_t m, std::int64_t n) {
     Tiling tiling;
     tiling.m = m;
     tiling.n = n;
@@ -139,13 +164,31 @@ class Search {
       const std::int64_t depth =
           main ? main_step(pass, m, n)
                : std::max(deepest_step(machine_, pass, m, n, l1_slots()), k_granule(machine_, pass));
-      if (const std::string problem = step_problem(machine_, pass, m, n, depth); !problem.empty())
-        return reject(Hurdle::operands, "tile of m {} n {} k {}: {}", m, n, depth, problem);
-      if (main && depth % std::max(1, numerics::format(pass.format).block) != 0)
-        return reject(Hurdle::operands, "mapping.k of {} is not a multiple of the {}-element block of {}", depth,
-                      numerics::format(pass.format).block, name_of(pass.format));
+      if (const std::string problem = step_problem(machine_, pass, m, n, depth); !problem.empty()) {
+        reject(Hurdle::operands, "tile of m {} n {} k {}: {}", m, n, depth, problem);
+        return std::nullopt;
+      }
+      if (main && depth % std::max(1, numerics::format(pass.format).block) != 0) {
+        reject(Hurdle::operands, "mapping.k of {} is not a multiple of the {}-element block of {}", depth,
+               numerics::format(pass.format).block, name_of(pass.format));
+        return std::nullopt;
+      }
       tiling.passes.push_back({depth, depth});
     }
+    return tiling;
+  }
+
+  // The deepest steps of the main pass, and half of them: the first load is there sooner.
+  void try_steps(Tiling& tiling) {
+    const std::int64_t granule = k_granule(machine_, plan_.passes.front());
+    try_orders(tiling);
+    if (pinned_.k || pinned_.stage_k || tiling.passes.front().step <= granule) return;
+    tiling.passes.front().step = round_up(tiles_of(tiling.passes.front().step, 2), granule);
+    tiling.passes.front().stage = tiling.passes.front().step;
+    try_orders(tiling);
+  }
+
+  void try_orders(Tiling& tiling) {
     for (const LoopOrder order :
          {LoopOrder::m_outer, LoopOrder::n_outer, LoopOrder::a_resident, LoopOrder::b_resident}) {
       if (pinned_.order && *pinned_.order != order) continue;
@@ -234,39 +277,83 @@ class Search {
     const std::optional<std::int64_t> pinned_n = tiling.core_n > 0 ? tiles_n : pinned_.cores_n;
     std::optional<TileCost> cost;
     for (std::int64_t cores_m = 1; cores_m <= std::min(tiles_m, machine_.cores); ++cores_m) {
-      if (pinned_m && *pinned_m != cores_m) continue;
-      // Every split of equal height: the widest that leaves no core without a tile.
-      const std::int64_t cores_n = pinned_n ? *pinned_n : std::min(tiles_n, machine_.cores / cores_m);
-      if (cores_n > tiles_n || cores_n * cores_m > machine_.cores) {
-        reject(Hurdle::cores, "{} x {} cores for {} x {} tiles on {} cores", cores_m, cores_n, tiles_m, tiles_n,
-               machine_.cores);
-        continue;
+      if (pinned_m ? *pinned_m != cores_m : !is_even_split(tiles_m, cores_m)) continue;
+      const std::int64_t most = machine_.cores / cores_m;
+      for (const std::int64_t cores_n : pinned_n ? std::vector{*pinned_n} : even_splits(tiles_n, most)) {
+        if (cores_n > tiles_n || cores_n > most) {
+          reject(Hurdle::cores, "{} x {} cores for {} x {} tiles on {} cores", cores_m, cores_n, tiles_m, tiles_n,
+                 machine_.cores);
+          continue;
+        }
+        tiling.cores_m = cores_m;
+        tiling.cores_n = cores_n;
+        if (!cost || machine_.core.load.shared_row > Bytes(0)) cost = tile_cost(plan_, machine_, tiling);
+        const double estimate = estimate_cycles(plan_, machine_, tiling, *cost);
+        if (estimate > kHopeless * least_estimate_) continue;
+        least_estimate_ = std::min(least_estimate_, estimate);
+        candidates_.push_back({estimate, tiling});
       }
-      tiling.cores_m = cores_m;
-      tiling.cores_n = cores_n;
-      if (!cost || machine_.core.load.shared_row > Bytes(0)) cost = tile_cost(plan_, machine_, tiling);
-      const double estimate = estimate_cycles(plan_, machine_, tiling, *cost);
-      candidates_.push_back({estimate, tiling});
     }
     if (pinned_m && *pinned_m > std::min(tiles_m, machine_.cores))
       reject(Hurdle::cores, "mapping.cores_m of {} for {} tiles along m on {} cores", *pinned_m, tiles_m,
              machine_.cores);
   }
 
-  Tiling best() {
-    const std::size_t n = std::min(kModelled, candidates_.size());
-    std::vector<std::pair<double, std::size_t>> order;
-    for (std::size_t i = 0; i < candidates_.size(); ++i) order.emplace_back(candidates_[i].estimate, i);
-    std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(n));
-    double least = std::numeric_limits<double>::infinity();
-    std::size_t found = order.front().second;
-    for (std::size_t i = 0; i < n; ++i) {
-      const double cycles = core_model_cycles(plan_, machine_, candidates_[order[i].second].tiling, least);
-      if (cycles >= least) continue;
-      least = cycles;
-      found = order[i].second;
+  // Models the best of the candidates by estimate, and forgets them.
+  void judge() {
+    using Ranked = std::pair<double, std::size_t>;
+    std::vector<Ranked> places;
+    for (std::size_t i = 0; i < candidates_.size(); ++i) places.emplace_back(candidates_[i].estimate, i);
+    std::priority_queue<Ranked, std::vector<Ranked>, std::greater<>> order(std::greater<>(), std::move(places));
+    std::map<std::array<std::int64_t, 3>, std::int64_t> modelled;  // m, n, stage; 0: all stages
+    for (std::size_t left = kModelled; left > 0 && !order.empty(); order.pop()) {
+      const Tiling& tiling = candidates_[order.top().second].tiling;
+      if (++modelled[{tiling.m, tiling.n, tiling.passes.front().stage}] > kModelledOfStage) continue;
+      if (++modelled[{tiling.m, tiling.n, 0}] > kModelledOfTile) continue;
+      take_if_better(tiling);
+      --left;
     }
-    return candidates_[found].tiling;
+    candidates_.clear();
+  }
+
+  // Keeps the fewest cycles of its kind by the core model; of what is as good on as many
+  // cores, the larger tile: fewer commands.
+  void take_if_better(const Tiling& tiling) {
+    const bool plain = is_plain_size(tiling.m, plan_.m, granule_.m) && is_plain_size(tiling.n, plan_.n, granule_.n) &&
+                       tiling.l1_slots == l1_slots();
+    double& least = plain ? least_plain_ : least_;
+    Tiling& best = plain ? best_plain_ : best_;
+    const double limit = plain ? least : std::min(least, kOdd * least_plain_);
+    const double cycles = core_model_cycles(plan_, machine_, tiling, limit * (1 + kAsGood));
+    if (cycles >= limit * (1 + kAsGood)) return;
+    const bool larger = best.m > 0 && tiling.m * tiling.n > best.m * best.n &&
+                        tiling.cores_m * tiling.cores_n >= best.cores_m * best.cores_n;
+    if (cycles >= limit * (1 - kAsGood) && !larger) return;
+    best = tiling;
+    least = std::min(least, cycles);
+  }
+
+  const Tiling& best() const { return least_ < kOdd * least_plain_ ? best_ : best_plain_; }
+
+  // Tiles one granule away from the best one, and more loads in flight.
+  void look_around() {
+    const auto around = [](std::int64_t size, std::int64_t extent, std::int64_t granule, bool pinned) {
+      std::vector<std::int64_t> sizes{size};
+      if (pinned) return sizes;
+      if (size + granule <= round_up(extent, granule)) sizes.push_back(size + granule);
+      if (size > granule) sizes.push_back(size - granule);
+      return sizes;
+    };
+    const Tiling first = best();
+    for (const std::int64_t m : around(first.m, plan_.m, granule_.m, pinned_.m.has_value()))
+      for (const std::int64_t n : around(first.n, plan_.n, granule_.n, pinned_.n.has_value()))
+        if (std::optional<Tiling> tiling = tile_of(m, n); tiling && (m != first.m || n != first.n)) try_steps(*tiling);
+    judge();
+    if (pinned_.l1_slots) return;
+    for (Tiling tiling = best(); tiling.l1_slots < kMostL1Slots;) {
+      ++tiling.l1_slots;
+      if (ring_slots(plan_, machine_, tiling).l1_a > 0) take_if_better(tiling);
+    }
   }
 
   // Which accumulator buffer does not hold the tile.
@@ -313,7 +400,12 @@ class Search {
   const MachineParams& machine_;
   const MappingParams& pinned_;
   bool fuses_ = false;
+  units::TileGranule granule_{};
   std::vector<Candidate> candidates_;
+  double least_estimate_ = std::numeric_limits<double>::infinity();
+  Tiling best_plain_, best_;  // tiles of plain sizes, and of others
+  double least_plain_ = std::numeric_limits<double>::infinity(),
+         least_ = least_plain_;  // their cycles by the core model
   Hurdle hurdle_ = Hurdle::operands;
   std::string problem_;                                        // why no tile fits
   double least_l1_ = std::numeric_limits<double>::infinity();  // bytes of L1 that a refused tile asked for

@@ -28,7 +28,7 @@ bool has_scales(const MachineParams& machine, const MatmulPass& pass) {
 }
 
 PassUnit unit_of(const MachineParams& machine, const MatmulPass& pass) {
-  if (machine.runs_on_branch(pass.bits())) return {PipeId::branch, RingId::l0_branch, RingId::branch_acc};
+  if (machine.runs_on_branch(pass.bits(), pass.branch)) return {PipeId::branch, RingId::l0_branch, RingId::branch_acc};
   return {PipeId::tensor, RingId::l0, RingId::l0c};
 }
 

@@ -18,7 +18,10 @@ namespace oscsim {
 namespace {
 
 void add(SideTotal& total, const SideResult& side, std::int64_t repeat) {
-  total.cycles += side.cycles * repeat;
+  const std::int64_t cycles = checked_product(side.cycles.count(), repeat, "the cycles of a run");
+  if (cycles > std::numeric_limits<std::int64_t>::max() - total.cycles.count())
+    input_error("the cycles of a run overflow: {} + {} does not fit in 63 bits", total.cycles.count(), cycles);
+  total.cycles += Cycles(cycles);
   total.time_us += side.time_us * static_cast<double>(repeat);
   total.energy.add(side.energy, static_cast<double>(repeat));
 }

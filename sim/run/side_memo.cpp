@@ -11,11 +11,10 @@ namespace oscsim {
 UsedParts used_by(const GemmPlan& plan, const MappingParams& pinned, const units::MachineParams& machine) {
   UsedParts used;
   used.widths.clear();
-  used.sixteen = used.own_branch = used.branch_pass = false;
+  used.own_branch = used.branch_pass = false;
   for (const MatmulPass& pass : plan.passes) {
-    used.sixteen |= pass.bits() == 16;
     used.branch_pass |= pass.branch;
-    if (machine.runs_on_branch(pass.bits()))
+    if (machine.runs_on_branch(pass.bits(), pass.branch))
       used.own_branch = true;
     else
       used.widths.insert(pass.bits());
@@ -28,7 +27,6 @@ UsedParts used_by(const GemmPlan& plan, const MappingParams& pinned, const units
 UsedParts used_by(const ActivationPlan& plan) {
   return {.matrix = false,
           .widths = {},
-          .sixteen = false,
           .own_branch = false,
           .branch_pass = false,
           .cast = true,
@@ -44,7 +42,7 @@ std::string used_text(const units::MachineParams& machine, const UsedParts& used
   core.accumulator.clear();  // arithmetic, not time
   const bool own_placement = core.branch.placement == units::BranchPlacement::own;
   if (!used.own_branch) core.branch = kFixed.core.branch;
-  if (used.sixteen)
+  if (used.branch_pass)
     core.branch.placement = own_placement ? units::BranchPlacement::own : units::BranchPlacement::shared;
   if (!used.branch_pass) rest.model_branch_startup = rest.count_branch_weights = true;
   if (!used.gather) core.gather = kFixed.core.gather;

@@ -20,9 +20,8 @@ namespace oscsim {
 struct UsedParts {
   bool matrix = true;              // feed, issue, operand buffers and the tensor unit
   std::set<int> widths{4, 8, 16};  // of operands on the tensor unit
-  bool sixteen = true;             // a 16-bit pass: where the branch is
   bool own_branch = true;          // the branch's unit
-  bool branch_pass = true;         // the outlier branch
+  bool branch_pass = true;         // the outlier branch, wherever it is
   bool cast = true;                // the vector unit and its buffer
   bool gather = true;
 };

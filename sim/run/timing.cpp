@@ -159,9 +159,13 @@ units::SimulationResult TimingModel::simulate(const WorkLabel& label, bool is_ne
       recorder->begin_work(label);
       observers.events.push_back(recorder);
     }
-  units::SimulationResult result = units::simulate(machine_, std::move(program), observers, left(label.side));
-  if (result.is_cut) refuse(label);
-  return result;
+  try {
+    units::SimulationResult result = units::simulate(machine_, std::move(program), observers, left(label.side));
+    if (!result.is_cut) return result;
+  } catch (const InputError& error) {
+    input_error("{}: {}", label.name, error.what());
+  }
+  refuse(label);
 }
 
 std::optional<Cycles> TimingModel::left(Side side) const {

@@ -36,7 +36,7 @@ void expect_fits(const units::MachineParams& machine, const GemmPlan& plan, cons
     const auto [step, stage, scale_stages] = tiling.passes[i];
     ASSERT_GT(step, 0);
     EXPECT_EQ(stage % step, 0);
-    const bool own = pass.bits() == 16 && machine.core.branch.placement == units::BranchPlacement::own;
+    const bool own = pass.branch && machine.core.branch.placement == units::BranchPlacement::own;
     (own ? branch : tensor) = true;
     EXPECT_LE(2 * codes_in(pass, tiling.m, step), (own ? machine.core.branch.operand_buffer : buffers.l0a).count());
     EXPECT_LE(2 * codes_in(pass, tiling.n, step), (own ? machine.core.branch.operand_buffer : buffers.l0b).count());
@@ -204,8 +204,10 @@ TEST(PinThatDoesNotFit, NamesTheAccumulatorBuffer) {
       error_of("bf16", pins(512, 256)),
       "no tile of a 2048 x 4096 x 4096 GEMM fits the machine with mapping.m 512, mapping.n 256: tile of m 512 n 256: "
       "core.buffers.l0c of 262144 bytes does not hold its FP32 accumulators of 524288 bytes");
+  units::MachineParams machine = machines().at("edge_npu");
+  machine.core.tensor.cube.k0_16bit = 0;
   EXPECT_EQ(
-      error_of("bf16", pins(128, 256), machines().at("edge_npu")),
+      error_of("bf16", pins(128, 256), machine),
       "no tile of a 2048 x 4096 x 4096 GEMM fits the machine with mapping.m 128, mapping.n 256: tile of m 128 n 256: "
       "core.branch.accumulator of 65536 bytes does not hold its FP32 accumulators of 131072 bytes");
 }

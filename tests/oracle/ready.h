@@ -74,8 +74,10 @@ inline double work_at_peak(const units::MachineParams& machine, const GemmPlan& 
   double tensor = 0, branch = 0;
   for (const MatmulPass& pass : plan.passes) {
     const double macs = static_cast<double>(plan.m) * static_cast<double>(plan.n) * static_cast<double>(pass.k);
-    const auto rate = static_cast<double>(macs_per_cycle(machine.matrix(pass.bits()), pass.bits()).count());
-    (machine.runs_on_branch(pass.bits()) ? branch : tensor) += macs / rate / static_cast<double>(machine.cores);
+    const auto rate =
+        static_cast<double>(macs_per_cycle(machine.matrix(pass.bits(), pass.branch), pass.bits()).count());
+    (machine.runs_on_branch(pass.bits(), pass.branch) ? branch : tensor) +=
+        macs / rate / static_cast<double>(machine.cores);
   }
   return std::max(tensor, branch);
 }
