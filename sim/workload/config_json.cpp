@@ -72,8 +72,7 @@ class ConfigReader {
         list.push_back(item.get<std::int64_t>());
     }
     std::ranges::sort(list);
-    const auto [first, last] = std::ranges::unique(list);
-    list.erase(first, last);
+    list.erase(std::unique(list.begin(), list.end()), list.end());
     return list;
   }
 
