@@ -14,6 +14,7 @@
 
 #include "sim/cli/arguments.h"
 #include "sim/cli/commands.h"
+#include "sim/config/ending.h"
 #include "sim/report/text_table.h"
 
 namespace oscsim {
@@ -29,6 +30,7 @@ constinit std::atomic<std::size_t> last_line{0};
 constinit double limit_seconds = 0;
 
 extern "C" void on_time_limit(int) {
+  config::remove_unfinished_files();
   const LastLine& line = last_lines[last_line];
   static_cast<void>(write(STDERR_FILENO, line.text.data(), line.size) < 0);
   _exit(kWrongInput);

@@ -91,12 +91,6 @@ class Line {
   std::size_t size_ = 0;
 };
 
-void remove_names() {
-  const pid_t process = getpid();
-  for (const NameSlot& slot : removed_names)
-    if (slot.state == kReady && slot.owner == process) unlink(slot.name);
-}
-
 void end_by(int number) {
   struct sigaction usual {};
   usual.sa_handler = SIG_DFL;
@@ -109,7 +103,7 @@ void end_by(int number) {
 }
 
 extern "C" void on_ending_signal(int number) {
-  remove_names();
+  remove_unfinished_files();
   Line line;
   if (isatty(STDERR_FILENO)) line.add("\n");  // behind the progress
   line.add("oscsim: stopped by ");
@@ -122,7 +116,7 @@ extern "C" void on_ending_signal(int number) {
 void end_without(const RangeSlot& range, std::uintptr_t address) {
   static std::atomic_flag is_ending = ATOMIC_FLAG_INIT;
   while (is_ending.test_and_set()) pause();  // another thread lost a page too
-  remove_names();
+  remove_unfinished_files();
   const std::uint64_t byte = address - range.begin;
   struct stat now {};
   const bool is_shorter = stat(range.path, &now) != 0 || static_cast<std::uint64_t>(now.st_size) <= byte;
@@ -148,6 +142,12 @@ extern "C" void on_lost_page(int number, siginfo_t* info, void* /*context*/) {
 }
 
 }  // namespace
+
+void remove_unfinished_files() {
+  const pid_t process = getpid();
+  for (const NameSlot& slot : removed_names)
+    if (slot.state == kReady && slot.owner == process) unlink(slot.name);
+}
 
 void prepare_for_the_end(int status_of_lost_input) {
   lost_input_status = status_of_lost_input;

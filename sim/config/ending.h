@@ -29,6 +29,10 @@ class RemovedAtEnd {
   int slot_ = -1;
 };
 
+// What a signal that ends the process does to files: for handlers of further signals, so it neither allocates nor
+// locks.
+void remove_unfinished_files();
+
 // Memory that the bytes of the file `path` are mapped to, from its first byte on.
 class MappedRange {
  public:
