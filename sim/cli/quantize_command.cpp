@@ -236,14 +236,10 @@ void add_quantize_command(CLI::App& app, Action& action) {
       "when\n"
       "several tensors are quantised, NAME.codes and so on. Its metadata describe the layout. Clipped: more than half "
       "a\n"
-      "step beyond the largest code, or infinite only after the cast. Zeroed: zero only after the cast.
-      "
+      "step beyond the largest code, or infinite only after the cast. Zeroed: zero only after the cast.\n"
       "Tensors that are left out are listed: those that are no matrices or quantised already, and scales, zero points "
-      "and
-      "
-      "biases. An .npy file of one dimension is one row; leading dimensions of size 1 are dropped.
-
-      "
+      "and\n"
+      "biases. An .npy file of one dimension is one row; leading dimensions of size 1 are dropped.\n\n"
       "Example:\n  oscsim quantize weights.safetensors --format mxfp4 -o weights_mxfp4.safetensors\n");
   command.callback([arguments, &action] { action = [arguments] { return quantize_command(*arguments); }; });
 }
