@@ -59,7 +59,11 @@ bool Pipe::fetch() {
 }
 
 bool Pipe::can_start() {
-  if (now() < free_at_ || flying_.size() >= kOutstanding) return false;
+  if (now() < free_at_) return false;
+  if (flying_.size() >= kOutstanding) {
+    is_full_ = true;
+    return false;
+  }
   if (overlap_ == Overlap::perfect) return true;
   for (const Read& read : pending_->reads)
     if (read.take && !rings_[read.ring].has_data()) {
@@ -118,12 +122,15 @@ void Pipe::begin() {
     check_slots();
   }
   const bool has_waited = started > covered_until_;  // not for a token that came as the pipe became free
-  account_wait(started, giver);
+  const bool waited_for_memory = has_waited && !giver && is_full_;
+  is_full_ = false;
+  if (waited_for_memory && !trail_.steps.front().memory) trail_.steps.front().memory = covered_until_;
+  account_wait(started, waited_for_memory ? std::optional(trail_) : giver);
   // Before a command that did not wait for others stands the one before it; one trail serves for both as long as the
   // pipe itself was at work.
   if (giver && has_waited)
     trail_ = Trail::after(*giver, id_, started);
-  else if (trail_.steps.front().memory)
+  else if (trail_.steps.front().memory && !waited_for_memory)
     trail_ = Trail::after(trail_, id_, started);
 
   Flying flying{std::move(*pending_), {}, trail_, false};

@@ -137,6 +137,7 @@ class Pipe : public sc_core::sc_module {
   Instant covered_until_;           // time up to which busy, startup or waiting has been accounted
   Trail trail_;                     // of the last command that began
   std::optional<Missing> missing_;  // the token that the pending command waited for last
+  bool is_full_ = false;            // it waited for room among the commands under way
   PipeTime time_;
   Activity activity_;
   std::exception_ptr failure_;

@@ -38,7 +38,8 @@ struct Trail {
   // The same of a command that has nothing to do from `memory` on but wait for its transaction.
   Trail with_memory(Instant memory) const {
     Trail trail = *this;
-    trail.steps.front().memory = memory;
+    std::optional<Instant>& since = trail.steps.front().memory;
+    since = std::min(since.value_or(memory), memory);
     return trail;
   }
 

@@ -162,6 +162,7 @@ void compare(const Recorded& recorded, const SimulationResult& result, Compared&
           if (expected->hand_overs > Trail::kSteps) ++compared.long_matrix_waits;
         } else if (command.start != before) {  // as many commands under way as there can be
           ASSERT_EQ(recorded.cores[core][pipe][i - Pipe::kOutstanding].done, command.start) << name_of(id) << " " << i;
+          for (std::size_t p = 0; p < kWorkers; ++p) sums[p] += found[p];
         }
       }
       const PipeTime& time = result.cores[core][pipe];
