@@ -67,6 +67,8 @@ Json read_json(const fs::path& path) {
     json = Json::parse(text);
   } catch (const Json::parse_error& fault) {
     damaged(path, line_of(fault.byte > 0 ? fault.byte - 1 : 0), "is no JSON");
+  } catch (const Json::out_of_range&) {  // a number, 1e999
+    damaged(path, 0, "has a number that no FP64 holds");
   }
   if (!json.is_object()) damaged(path, 1, "is no JSON object");
   return json;
