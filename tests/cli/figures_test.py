@@ -66,10 +66,11 @@ class FiguresTest(ProgramTest):
         with open(self.path(name)) as file:
             return json.load(file)
 
-    def sweep(self, text, folder="sweep"):
+    def sweep(self, text, folder="sweep", status=0):
         with open(self.path("sweep.yaml"), "w") as file:
             file.write(text)
-        self.check_done(["sweep", "sweep.yaml", "-o", folder])
+        done = self.run_program(["sweep", "sweep.yaml", "-o", folder])
+        self.assertEqual(done.returncode, status, done.stderr)
         return results.read_sweep(self.path(folder))
 
     def script(self, name, *arguments):
@@ -203,7 +204,7 @@ class SweepFiguresTest(FiguresTest):
         self.assertEqual(labels, [("area of the machine (mm²)", speedup), (saving, speedup)])
 
     def test_a_sweep_without_a_point_that_is_ok_has_a_page_of_errors(self):
-        self.sweep(FAILING)
+        self.sweep(FAILING, status=1)  # no point is ok
         page = self.page("sweep")
         self.assertIn("12 points: 0 ok, 12 failed, 0 not run yet.", page)
         self.assertIn("Failed points (12)", page)
@@ -288,7 +289,7 @@ class BrowserTest(FiguresTest):
             json.dump(result, file)
         self.page("run.json", "run.html")
         self.page("hostile.json", "hostile.html")
-        self.sweep(FAILING)
+        self.sweep(FAILING, status=1)  # no point is ok
         self.page("sweep", "failing.html")
         self.sweep(THOUSAND, "thousand")
         self.page("thousand", "thousand.html")

@@ -62,7 +62,7 @@ class TimelineTest(ProgramTest):
                 ns = [int(time * 1000) for time in (before["ts"], before["dur"], after["ts"])]
                 self.assertLessEqual(ns[0] + ns[1], ns[2], name)  # as Perfetto reads them
                 count += 1
-        self.assertGreater(count, 1000)
+        self.assertGreater(count, 900)
 
     def test_times_are_cycles_at_the_clock(self):
         trace, result = self.record(*ALL, "--set", "machine.clock=1.65GHz")
@@ -304,7 +304,7 @@ class WaveformTest(ProgramTest):
         )
         self.check_refused(
             "run --machine edge_npu --gemm 4096,4096,16384 --timing-only --vcd x.vcd".split(),
-            "--vcd: more than 200000 commands; a smaller GEMM or fewer cores (--set machine.cores=1) make a readable "
+            "gemm_4096x4096x16384: --vcd: more than 200000 commands; a smaller GEMM or fewer cores (--set machine.cores=1) make a readable "
             "waveform",
         )
         self.assertEqual(os.listdir(self.folder.name), [])

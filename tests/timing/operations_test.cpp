@@ -155,7 +155,11 @@ TEST(AttentionProgram, MultipliesTheTilesBelowTheDiagonalAndReadsEveryOperandOnc
         EXPECT_EQ(busy, cubes(sizes, tiling, machine.matrix(bits, false).cube, bits));
         const std::int64_t queries = sizes.sequences * sizes.heads * sizes.queries * sizes.head_dim;
         const std::int64_t keys = sizes.sequences * sizes.kv_heads * sizes.keys * sizes.head_dim;
-        EXPECT_EQ(result.traffic.hbm_read, Bytes((queries + 2 * keys) * bits / 8));
+        const Bytes operands((queries + 2 * keys) * bits / 8);
+        EXPECT_GE(result.traffic.hbm_read, operands);
+        if (operands * 2 <= machine.l2.capacity) {
+          EXPECT_EQ(result.traffic.hbm_read, operands);
+        }
         EXPECT_EQ(result.traffic.hbm_write, Bytes(queries * 2)) << "scores stay on the chip";
       }
   }
@@ -163,7 +167,7 @@ TEST(AttentionProgram, MultipliesTheTilesBelowTheDiagonalAndReadsEveryOperandOnc
 
 TEST(AttentionSearch, SaysThatNothingFits) {
   auto machine = config::read_file_as<units::MachineParams>(config::locate("configs/machines", "edge_npu"));
-  machine.core.branch.accumulator = Bytes(1024);
+  machine.core.buffers.l0c = Bytes(1024);
   try {
     search_attention(one_job(64), machine);
     FAIL();

@@ -33,7 +33,8 @@ TEST(FaultA16, AnElementOfASystolicArrayAddsOnce) {
   EXPECT_NEAR(part(side, EnergyPart::tensor), 0.21 * products, 1e-6 * products);
   EXPECT_NEAR(part(side, EnergyPart::accumulate), 0.38 * products, 1e-6 * products);
   const double counted_twice = 0.11 * products;
-  EXPECT_NEAR(counted_twice / (side.energy.total() + counted_twice), 0.09, 0.003);
+  // 9 % of what version 0.1 reported, whose mapping moved more bytes.
+  EXPECT_NEAR(counted_twice / (side.energy.total() + counted_twice), 0.105, 0.003);
 }
 
 TEST(FaultA16, VariantIntegersAddUpAllOfKAsTheyMultiply) {
