@@ -133,15 +133,19 @@ void Pipe::begin() {
   else if (trail_.steps.front().memory && !waited_for_memory)
     trail_ = Trail::after(trail_, id_, started);
 
-  Flying flying{std::move(*pending_), {}, trail_, false};
+  Flying flying{std::move(*pending_), {}, trail_, started, false};
   pending_.reset();
   flying.timing = start(flying.command);
   Timing& timing = flying.timing;
-  if (!flying_.empty()) timing.done = std::max(timing.done, flying_.back().timing.done);
+  Instant memory = std::min(timing.alone.value_or(timing.done), timing.done);
+  if (!flying_.empty() && timing.done < flying_.back().timing.done) {  // in order: it ends with the one before
+    timing.done = flying_.back().timing.done;
+    memory = std::max(memory, flying_.back().memory);
+  }
+  flying.memory = memory;
   timing.release = std::min(timing.release, timing.done);
   if (!flying_.empty()) timing.release = std::max(timing.release, flying_.back().timing.release);
   free_at_ = started + timing.occupancy;
-  const Instant memory = std::min(timing.alone.value_or(timing.done), timing.done);
   if (memory < timing.done) flying.trail = trail_.with_memory(memory);
   if (memory < free_at_ && memory < timing.done) trail_ = flying.trail;
 

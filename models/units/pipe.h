@@ -98,6 +98,7 @@ class Pipe : public sc_core::sc_module {
     Command command;
     Timing timing;
     Trail trail;
+    Instant memory;  // from when on it only waits for its transaction, or for that of the one before
     bool released;
   };
   struct Missing {
