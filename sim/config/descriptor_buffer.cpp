@@ -3,8 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 namespace oscsim::config {
 
@@ -29,7 +29,7 @@ DescriptorBuffer::int_type DescriptorBuffer::overflow(int_type character) {
 std::streamsize DescriptorBuffer::xsputn(const char* bytes, std::streamsize count) {
   if (count > epptr() - pptr() && !empty()) return 0;
   if (count >= epptr() - pbase()) return write_all(bytes, count) ? count : 0;
-  std::memcpy(pptr(), bytes, static_cast<std::size_t>(count));
+  std::copy_n(bytes, count, pptr());  // of no bytes there may be none to point at
   pbump(static_cast<int>(count));
   return count;
 }
