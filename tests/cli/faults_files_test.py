@@ -15,9 +15,10 @@ import signal
 import struct
 import subprocess
 import time
+import unittest
 
 from matrix_files import npy, safetensors
-from program import PROGRAM, ROOT, ProgramTest, main
+from program import IS_SANITIZED, PROGRAM, ROOT, ProgramTest, main
 
 NAME = "model.layers.{}.self_attn.q_proj"
 WEIGHTS = {f"{NAME.format(layer)}.weight": ("BF16", (16, 64), [1.0] * 1024) for layer in (0, 1)}
@@ -306,6 +307,7 @@ class FilesTest(ProgramTest):
                     self.assertEqual(error, f"oscsim: stopped by {number.name}; unfinished files are discarded\n")
                     self.assertEqual(left, set())
 
+    @unittest.skipIf(IS_SANITIZED, "minutes")
     def test_d8_a_limit_of_the_file_size_is_an_error(self):
         for arguments, output in self.long_commands():
             before = set(os.listdir(self.folder.name))

@@ -8,8 +8,9 @@ usage: faults_models_test.py OSCSIM SOURCE_ROOT
 import json
 import resource
 import subprocess
+import unittest
 
-from program import PROGRAM, ProgramTest, main
+from program import IS_SANITIZED, PROGRAM, ProgramTest, main
 
 DECODE = ["--phase", "decode", "--tokens", "1", "--context", "131072"]
 WINDOW = {"model_type": "qwen3", "num_hidden_layers": 2, "use_sliding_window": True, "sliding_window": 4096}
@@ -31,6 +32,7 @@ class FaultsModels(ProgramTest):
         cycles = [operation["baseline"]["cycles"] for operation in attention]
         self.assertLess(20 * cycles[1], cycles[0])
 
+    @unittest.skipIf(IS_SANITIZED, "two minutes")
     def test_a13_variant_prefill_costs_what_the_window_shows(self):
         self.write("c.json", {**WINDOW, "max_window_layers": 1, "sliding_window": 128})
         self.check_done(["trace", "c.json", "--phase", "prefill", "--tokens", "4096", "--attention", "-o", "t.yaml"])

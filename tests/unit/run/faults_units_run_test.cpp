@@ -111,11 +111,12 @@ TEST(FaultA15, VariantFreeLoadsAreNeverWaitedFor) {
   for (const char* scheme : {"osc", "w8a8"}) {
     const SideResult side = run(timed("ascend_950pr", scheme, "16,4096,4096,attn_in",
                                       {"machine.overlap=perfect", "machine.core.load.rate=1000000000B/cycle",
-                                       "machine.core.load.setup=0cycles", "machine.count_branch_weights=false"}))
+                                       "machine.core.load.setup=0cycles", "machine.core.issue.step_folded=0cycles",
+                                       "machine.core.issue.tile_folded=0cycles", "machine.count_branch_weights=false"}))
                                 .gemms.at(0)
                                 .scheme;
     EXPECT_EQ(side.bound, "wait_memory") << scheme;
-    EXPECT_EQ(stack_of(side).at("wait_load"), 0) << scheme;
+    EXPECT_LE(stack_of(side).at("wait_load"), busy(side, "load")) << scheme;
   }
 }
 
