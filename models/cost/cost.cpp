@@ -116,7 +116,7 @@ Energy CostModel::energy(const Actions& actions) const {
   Energy energy;
   for (const auto& [name, kind] : EnumNames<MacKind>::kValues) {
     const auto index = static_cast<std::size_t>(kind);
-    const auto multiply = [&](EnergyPart part, std::int64_t macs, std::int64_t dots) {
+    const auto multiply = [&, kind = kind](EnergyPart part, std::int64_t macs, std::int64_t dots) {
       const Sourced<Picojoules>&mac = costs_.mac[kind], &addition = costs_.add[kind];
       // The last addition of a dot product is the one to its sum, which `accumulate` has.
       energy[part].add((real(macs) * mac.value.count() - real(dots) * addition.value.count()) / kPicojoules,

@@ -17,11 +17,11 @@
 namespace oscsim::config {
 namespace {
 
-enum SlotState : int { kFree, kFilling, kReady };
+enum class SlotState : int { free, filling, ready };
 
 // Outputs that are written at the same time: two of a run.
 struct NameSlot {
-  std::atomic<int> state{kFree};
+  std::atomic<SlotState> state{SlotState::free};
   std::atomic<pid_t> owner{0};
   char name[PATH_MAX];
 };
@@ -31,7 +31,7 @@ constinit std::array<NameSlot, 16> removed_names{};
 struct RangeSlot {
   static constexpr std::size_t kLongestPath = 511;  // of a longer one the end
 
-  std::atomic<int> state{kFree};
+  std::atomic<SlotState> state{SlotState::free};
   std::uintptr_t begin, end;
   char path[kLongestPath + 1];   // for stat
   char shown[kLongestPath + 1];  // for the terminal
@@ -54,8 +54,8 @@ static_assert(std::atomic<char*>::is_always_lock_free && std::atomic<pid_t>::is_
 template <class Slots>
 int take_slot(Slots& slots) {
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    int expected = kFree;
-    if (slots[i].state.compare_exchange_strong(expected, kFilling)) return static_cast<int>(i);
+    SlotState expected = SlotState::free;
+    if (slots[i].state.compare_exchange_strong(expected, SlotState::filling)) return static_cast<int>(i);
   }
   return -1;
 }
@@ -137,7 +137,7 @@ void end_without(const RangeSlot& range, std::uintptr_t address) {
 extern "C" void on_lost_page(int number, siginfo_t* info, void* /*context*/) {
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
   for (const RangeSlot& slot : mapped_ranges)
-    if (slot.state == kReady && slot.begin <= address && address < slot.end) end_without(slot, address);
+    if (slot.state == SlotState::ready && slot.begin <= address && address < slot.end) end_without(slot, address);
   end_by(number);
 }
 
@@ -146,7 +146,7 @@ extern "C" void on_lost_page(int number, siginfo_t* info, void* /*context*/) {
 void remove_unfinished_files() {
   const pid_t process = getpid();
   for (const NameSlot& slot : removed_names)
-    if (slot.state == kReady && slot.owner == process) unlink(slot.name);
+    if (slot.state == SlotState::ready && slot.owner == process) unlink(slot.name);
 }
 
 void prepare_for_the_end(int status_of_lost_input) {
@@ -171,11 +171,11 @@ RemovedAtEnd::RemovedAtEnd(const std::string& name) {
   NameSlot& slot = removed_names[static_cast<std::size_t>(slot_)];
   copy(name, slot.name);
   slot.owner = getpid();
-  slot.state = kReady;
+  slot.state = SlotState::ready;
 }
 
 RemovedAtEnd::~RemovedAtEnd() {
-  if (slot_ >= 0) removed_names[static_cast<std::size_t>(slot_)].state = kFree;
+  if (slot_ >= 0) removed_names[static_cast<std::size_t>(slot_)].state = SlotState::free;
 }
 
 MappedRange::MappedRange(std::span<const std::byte> bytes, const std::string& path) {
@@ -190,11 +190,11 @@ MappedRange::MappedRange(std::span<const std::byte> bytes, const std::string& pa
   std::ranges::replace_if(
       shown, [](char letter) { return (letter >= 0 && letter < ' ') || letter == '\x7F'; }, '?');
   copy(shown, slot.shown);
-  slot.state = kReady;
+  slot.state = SlotState::ready;
 }
 
 MappedRange::~MappedRange() {
-  if (slot_ >= 0) mapped_ranges[static_cast<std::size_t>(slot_)].state = kFree;
+  if (slot_ >= 0) mapped_ranges[static_cast<std::size_t>(slot_)].state = SlotState::free;
 }
 
 MappedRange::MappedRange(MappedRange&& other) noexcept : slot_(std::exchange(other.slot_, -1)) {}

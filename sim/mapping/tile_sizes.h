@@ -33,8 +33,7 @@ inline std::vector<std::int64_t> tile_sizes(std::int64_t extent, std::int64_t gr
     add_part(cores * share);
   }
   std::ranges::sort(sizes, std::greater{});
-  const auto repeated = std::ranges::unique(sizes);
-  sizes.erase(repeated.begin(), repeated.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());  // clang 14 has no subranges with GCC 12's library
   return sizes;
 }
 
