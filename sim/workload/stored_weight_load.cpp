@@ -82,7 +82,7 @@ Tensor gathered(const StoredWeight& weight, numerics::Dtype dtype) {
   const std::byte* data =
       weight.place.file->bytes(*weight.place.entry).data() + static_cast<std::size_t>(weight.begin) * size;
   const auto copy = std::make_shared<Matrix>(dtype, n, k);
-  tbb::parallel_for(std::int64_t{0}, n, [&, n = n, k = k](std::int64_t row) {
+  tbb::parallel_for(std::int64_t{0}, n, [&, k = k](std::int64_t row) {
     const std::int64_t stored = weight.rows.first + row * weight.rows.step;
     for (std::int64_t col = 0; col < k; ++col)
       std::memcpy(copy->data() + static_cast<std::size_t>(row * k + col) * size,

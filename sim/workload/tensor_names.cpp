@@ -48,11 +48,11 @@ std::string_view companion_kind(std::string_view name) {
 }
 
 std::optional<ExpertName> expert_name(const std::string& name) {
-  constexpr std::string_view kExperts = "experts.";
+  constexpr std::string_view kExpertList = "experts.";
   constexpr std::string_view kWeight = ".weight";
-  const std::size_t at = name.find(kExperts);
+  const std::size_t at = name.find(kExpertList);
   if (at == std::string::npos || !name.ends_with(kWeight)) return std::nullopt;
-  ExpertName found{name.substr(0, at + kExperts.size()), 0, {}};
+  ExpertName found{name.substr(0, at + kExpertList.size()), 0, {}};
   const char* end = name.data() + name.size() - kWeight.size();
   const auto [digits_end, error] = std::from_chars(name.data() + found.stack.size(), end, found.expert);
   if (error != std::errc() || digits_end == end || *digits_end != '.') return std::nullopt;
