@@ -8,9 +8,9 @@
 namespace oscsim {
 namespace {
 
-constexpr std::size_t kLongestExcerpt = 60;  // letters
-constexpr std::size_t kLongestWord = 1000;   // bytes; paths are shorter
-constexpr std::size_t kLongestLine = 8000;   // bytes; lists of allowed names are shorter
+constexpr std::size_t kLongestExcerpt = 60;                // letters
+constexpr std::size_t kLongestWord = 1000;                 // bytes; paths are shorter
+constexpr std::size_t kLongestLine = 8000;                 // bytes; lists of allowed names are shorter
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 // C0, DEL and C1.
@@ -58,8 +58,8 @@ std::string shortened(std::string_view part) {
   constexpr std::string_view kAround = "'\"()[]{},:;.?";
   const std::size_t first = std::min(part.find_first_not_of(kAround), part.size());
   const std::size_t last = std::max(part.find_last_not_of(kAround) + 1, first);
-  return fmt::format("{}{}{}", part.substr(0, std::min<std::size_t>(first, 3)), excerpt(part.substr(first, last - first)),
-                     part.substr(last, 3));
+  return fmt::format("{}{}{}", part.substr(0, std::min<std::size_t>(first, 3)),
+                     excerpt(part.substr(first, last - first)), part.substr(last, 3));
 }
 
 std::string printable_line(std::string_view line) {

@@ -18,8 +18,8 @@ std::size_t first_invalid_utf8(std::string_view text);
 // "aaa… (1,048,576 bytes)". Control characters become blanks, bytes that are not UTF-8 U+FFFD.
 std::string excerpt(std::string_view text);
 
-// A whole message as a terminal gets it. What stands in quotes and is longer than a path can well be becomes its excerpt,
-// and so does such a word; control characters become '?', bytes that are not UTF-8 U+FFFD.
+// A whole message as a terminal gets it. What stands in quotes and is longer than a path can well be becomes its
+// excerpt, and so does such a word; control characters become '?', bytes that are not UTF-8 U+FFFD.
 std::string printable(std::string_view message);
 
 }  // namespace oscsim

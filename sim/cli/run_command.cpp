@@ -70,7 +70,8 @@ void add_inputs(CLI::App& command, RunOptions& options) {
       ->type_name("PATH=VALUE")
       ->allow_extra_args(false);
   command.add_option("--layers", options.layers, "layers to replay")->type_name("FIRST[-LAST]");
-  command.add_option("--only", options.only, "GEMMs and operations whose name contains a match (RE2)")->type_name("REGEX");
+  command.add_option("--only", options.only, "GEMMs and operations whose name contains a match (RE2)")
+      ->type_name("REGEX");
   command
       .add_option("--tensors", options.tensors,
                   "weights and activations: safetensors, or a Hugging Face checkpoint (its folder, or the index of its "
@@ -81,7 +82,9 @@ void add_inputs(CLI::App& command, RunOptions& options) {
 
 void add_outputs(CLI::App& command, RunArguments& arguments) {
   command.add_option("--json", arguments.json, "write the result, schema 1")->type_name("FILE");
-  command.add_option("--csv", arguments.csv, "write the main columns; text that a spreadsheet would run begins with a '")->type_name("FILE");
+  command
+      .add_option("--csv", arguments.csv, "write the main columns; text that a spreadsheet would run begins with a '")
+      ->type_name("FILE");
   command.add_option("--outputs", arguments.options.outputs, "write the scheme's outputs, safetensors in FP32")
       ->type_name("FILE");
   add_recording_options(command, arguments.recording);

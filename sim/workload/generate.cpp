@@ -81,13 +81,14 @@ class Generator {
   void require_few() const {
     constexpr auto kMost = static_cast<std::int64_t>(kMostGemms);
     const std::int64_t layers = layers_.last - layers_.first + 1;
-    if (layers > kMost) input_error("{} has {} layers: more than {} GEMMs in one trace", shape_.name, layers, kMostGemms);
+    if (layers > kMost)
+      input_error("{} has {} layers: more than {} GEMMs in one trace", shape_.name, layers, kMostGemms);
     std::int64_t experts = 0;
     for (std::int64_t layer = layers_.first; layer <= layers_.last; ++layer)
       if (shape_.has_experts(layer)) experts += shape_.experts;
     if (experts > kMost)
-      input_error("{} has {} experts in each of {} layers: more than {} GEMMs in one trace", shape_.name, shape_.experts,
-                  experts / shape_.experts, kMostGemms);
+      input_error("{} has {} experts in each of {} layers: more than {} GEMMs in one trace", shape_.name,
+                  shape_.experts, experts / shape_.experts, kMostGemms);
   }
 
   // Skewed rows differ from layer to layer: every layer with experts is then a block of its own.

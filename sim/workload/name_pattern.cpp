@@ -63,8 +63,8 @@ NamePattern::NamePattern(const std::string& pattern)
   if (expression_.ok()) return;
   const std::string& message = expression_.error();
   const bool is_perl = expression_.error_code() == RE2::ErrorBadPerlOp;
-  input_error("--only '{}': not a regular expression: {} at character {}{}", shown, message.substr(0, message.find(':')),
-              place_of_fault(expression_) + 1,
+  input_error("--only '{}': not a regular expression: {} at character {}{}", shown,
+              message.substr(0, message.find(':')), place_of_fault(expression_) + 1,
               is_perl ? "; RE2 has no lookahead, no lookbehind and no (?<name>...)" : "");
 }
 

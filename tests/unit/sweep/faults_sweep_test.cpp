@@ -247,9 +247,11 @@ TEST(FaultB9, VariantNamesThatNothingCanEqualAreRefused) {
 
 TEST(FaultD3, NestedParenthesesHaveALimit) {
   const std::string text = std::string(10'250, '(') + "1" + std::string(10'250, ')') + " < 2";
-  EXPECT_EQ(FaultFile().condition(text), wrong(std::string(60, '(') + "… (20,505 bytes)", "20505 characters; allowed: up to 4096"));
+  EXPECT_EQ(FaultFile().condition(text),
+            wrong(std::string(60, '(') + "… (20,505 bytes)", "20505 characters; allowed: up to 4096"));
   const std::string deep = std::string(65, '(') + "1" + std::string(65, ')') + " < 2";
-  EXPECT_EQ(FaultFile().condition(deep), wrong(std::string(60, '(') + "… (135 bytes)", "more than 64 parentheses in each other"));
+  EXPECT_EQ(FaultFile().condition(deep),
+            wrong(std::string(60, '(') + "… (135 bytes)", "more than 64 parentheses in each other"));
   EXPECT_EQ(FaultFile().condition(std::string(64, '(') + "1" + std::string(64, ')') + " < 2"), "none");
 }
 

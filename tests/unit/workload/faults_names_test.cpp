@@ -21,7 +21,8 @@ Trace trace_named(const std::string& name) {
 
 TEST(FaultC9, NestedParenthesesAreRefused) {
   const std::string pattern = std::string(20'000, '(') + "a" + std::string(20'000, ')');
-  EXPECT_EQ(fault(pattern), "--only '" + std::string(60, '(') + "… (40,001 bytes)': 40001 characters; allowed: up to 4096");
+  EXPECT_EQ(fault(pattern),
+            "--only '" + std::string(60, '(') + "… (40,001 bytes)': 40001 characters; allowed: up to 4096");
 }
 
 TEST(FaultC9, ALongNameIsSearched) {
