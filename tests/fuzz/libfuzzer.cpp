@@ -20,7 +20,7 @@ const oscsim::fuzz::Reader& chosen() {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const oscsim::fuzz::Reader& kReader = chosen();
-  oscsim::fuzz::takes(kReader, {reinterpret_cast<const char*>(data), size});
+  static const oscsim::fuzz::Reader& reader = chosen();
+  oscsim::fuzz::takes(reader, {reinterpret_cast<const char*>(data), size});
   return 0;
 }
