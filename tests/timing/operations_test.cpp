@@ -139,7 +139,7 @@ Cycles cubes(const AttentionSizes& sizes, const AttentionTiling& tiling, const u
 TEST(AttentionProgram, MultipliesTheTilesBelowTheDiagonalAndReadsEveryOperandOnce) {
   const std::vector<AttentionSizes> all{{2, 8, 2, 128, 300, 300, true},    {1, 4, 4, 64, 100, 260, true},
                                         {3, 8, 2, 128, 1, 777, true},      {1, 6, 2, 80, 64, 200, false},
-                                        {1, 4, 4, 64, 500, 500, true, 60}, {2, 8, 2, 128, 300, 399, true, 100}};
+                                        {1, 4, 4, 64, 500, 500, true, 60}, {1, 8, 2, 128, 300, 399, true, 100}};
   for (const char* name : {"ascend_950pr", "edge_npu", "b200_like"}) {
     const auto machine = config::read_file_as<units::MachineParams>(config::locate("configs/machines", name));
     for (const AttentionSizes& sizes : all)
@@ -155,11 +155,7 @@ TEST(AttentionProgram, MultipliesTheTilesBelowTheDiagonalAndReadsEveryOperandOnc
         EXPECT_EQ(busy, cubes(sizes, tiling, machine.matrix(bits, false).cube, bits));
         const std::int64_t queries = sizes.sequences * sizes.heads * sizes.queries * sizes.head_dim;
         const std::int64_t keys = sizes.sequences * sizes.kv_heads * sizes.keys * sizes.head_dim;
-        const Bytes operands((queries + 2 * keys) * bits / 8);
-        EXPECT_GE(result.traffic.hbm_read, operands);
-        if (operands * 2 <= machine.l2.capacity) {
-          EXPECT_EQ(result.traffic.hbm_read, operands);
-        }
+        EXPECT_EQ(result.traffic.hbm_read, Bytes((queries + 2 * keys) * bits / 8));
         EXPECT_EQ(result.traffic.hbm_write, Bytes(queries * 2)) << "scores stay on the chip";
       }
   }
